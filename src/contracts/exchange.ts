@@ -1,0 +1,71 @@
+import type { HeaderList } from '#core/header-list.ts'
+import type { Refusal } from '#core/refusal.ts'
+import type { Body } from '#core/request.ts'
+
+/** Head of a request as a door hands it on; syntax is checked, meaning is not. */
+export interface RequestHead {
+  readonly method: string
+  /** Origin-form target: path and query. */
+  readonly target: string
+  readonly headers: HeaderList
+}
+
+/**
+ * One request and its answer at the client's side, whatever protocol version carries it. Owned by the door; the
+ * handler must end it exactly once with `reply` or with `start` ... `end` | `cut`.
+ */
+export interface Exchange {
+  readonly head: RequestHead
+  /** Complete when `serve` is called; empty before. */
+  readonly body: Body
+  readonly remoteAddress: string
+  readonly listener: string
+  /** When the first byte of the head arrived (Clock.nowMs). */
+  readonly startedAtMs: number
+  /** True once the client has gone; every write is then ignored. */
+  readonly aborted: boolean
+  /**
+   * Who is told what happens at the client's side. An object with methods and not a pair of functions: closures made
+   * for every request keep the collector from freeing the request (npm run bench -- small).
+   */
+  observer: ExchangeObserver | undefined
+  /**
+   * A promise that nobody reads the body's memory any more: it may be overwritten by the next request. Optional to
+   * call, at most once, before the answer ends.
+   */
+  recycleBody(): void
+  /** Sends a complete answer in one write. */
+  reply(status: number, headers: HeaderList, body: Buffer): void
+  /**
+   * Begins a streamed answer; the head leaves with the first flush. `bodyBytes` is the exact length when known; else
+   * the door frames the body itself. Connection-level headers (connection, transfer-encoding, content-length,
+   * keep-alive) are the door's business and must not be in `headers`. `hasBody` is false for 204, 304 and HEAD.
+   */
+  start(status: number, headers: HeaderList, bodyBytes: number | undefined, hasBody: boolean): void
+  /** Adds bytes of the body: [start, end) of `data`, which is copied or written before `flush` returns. */
+  write(data: Buffer, start: number, end: number): void
+  /** Sends what was added. False asks the caller to stop until the observer's `drained`. */
+  flush(): boolean
+  /** Completes the answer. */
+  end(): void
+  /** Ends a streamed answer that is incomplete so that the client can tell: the connection is cut. */
+  cut(): void
+}
+
+/** Is told what happens at the client's side of an exchange. */
+export interface ExchangeObserver {
+  /** The client has gone before the answer was complete. At most once. */
+  aborted(): void
+  /** Bytes may flow again after `flush` returned false. */
+  drained(): void
+}
+
+/** What a door calls. */
+export interface ExchangeHandler {
+  /** At the head, before the body is read: an early no saves reading it. The refusal is answered through `refuse`. */
+  begin(exchange: Exchange): Refusal | undefined
+  /** At the end of the body. Never throws. */
+  serve(exchange: Exchange): void
+  /** Answers a refusal that the door itself found (malformed bytes, limits, timeouts). `exchange` may lack a head. */
+  refuse(exchange: Exchange, refusal: Refusal): void
+}

@@ -1,0 +1,163 @@
+import { type Refusal, refuse } from '#core/refusal.ts'
+import type { Body, Span, StreamOptions } from '#core/request.ts'
+import { type ByteList, byteRange } from '#struct/byte-list.ts'
+import { type JsonError, type JsonMember, ObjectScanner } from '#wire/json/object-scanner.ts'
+import { type BodyFacts, noStreamOptions } from './body-facts.ts'
+
+/** Members that carry what the engine's cache will be keyed by. */
+const promptKeys: ReadonlySet<string> = new Set([
+  'messages',
+  'prompt',
+  'input',
+  'instructions',
+  'system',
+  'tools',
+  'inputs',
+  'text',
+])
+const tokenKeys: ReadonlySet<string> = new Set(['max_tokens', 'max_completion_tokens', 'max_output_tokens'])
+const sessionKeys: ReadonlySet<string> = new Set(['prompt_cache_key', 'user'])
+
+const wanted: ReadonlySet<string> = new Set([
+  ...promptKeys,
+  ...tokenKeys,
+  ...sessionKeys,
+  'model',
+  'stream',
+  'stream_options',
+])
+const maxSmallBytes = 4096
+const maxSessionLength = 256
+
+interface Draft {
+  model: string
+  modelSpans: Span[]
+  stream: boolean
+  streamOptions: StreamOptions
+  promptSpans: Span[]
+  promptBytes: number
+  maxTokens: number | undefined
+  session: string | undefined
+  error: Refusal | undefined
+}
+
+/** Reads JSON bodies. Reuses one scanner for all requests of a thread. */
+export class JsonReader {
+  readonly #scanner = new ObjectScanner(wanted)
+  readonly #options = new ObjectScanner(new Set(['include_usage']))
+
+  /** What the body says; of repeated keys the last one counts, as with every common parser. */
+  read(body: Body): BodyFacts | Refusal {
+    const scanner = this.#scanner
+    scanner.reset()
+    for (const slice of body.slices) scanner.push(slice, 0, slice.length)
+    scanner.finish()
+    if (scanner.error !== undefined) return malformed(body, scanner.error)
+    const draft: Draft = {
+      model: '',
+      modelSpans: [],
+      stream: false,
+      streamOptions: noStreamOptions,
+      promptSpans: [],
+      promptBytes: 0,
+      maxTokens: undefined,
+      session: undefined,
+      error: undefined,
+    }
+    for (const member of scanner.members) this.#note(draft, member, body.slices)
+    return draft.error ?? draft
+  }
+
+  #note(draft: Draft, member: JsonMember, body: ByteList): void {
+    const { key, start, end } = member
+    if (promptKeys.has(key)) {
+      draft.promptSpans.push({ start, end })
+      draft.promptBytes += end - start
+      return
+    }
+    if (end - start > maxSmallBytes && key !== 'stream_options') {
+      if (key === 'model') draft.error = notAString(key)
+      return
+    }
+    const text = byteRange(body, start, end)
+    if (key === 'model') this.#noteModel(draft, text, { start, end })
+    else if (key === 'stream') draft.stream = text[0] === letterT
+    else if (key === 'stream_options') draft.streamOptions = this.#streamOptions(text, start, end)
+    else if (tokenKeys.has(key)) draft.maxTokens = numberOf(text) ?? draft.maxTokens
+    else if (draft.session === undefined || key === 'prompt_cache_key') draft.session = sessionOf(text) ?? draft.session
+  }
+
+  #noteModel(draft: Draft, text: Buffer, span: Span): void {
+    const name = stringOf(text)
+    if (name === undefined) draft.error = notAString('model')
+    else {
+      draft.model = name.trim() === '' ? '' : name
+      draft.modelSpans.push(span)
+    }
+  }
+
+  #streamOptions(text: Buffer, start: number, end: number): StreamOptions {
+    this.#options.reset()
+    this.#options.push(text, 0, text.length)
+    const span = { start, end }
+    const member = this.#options.members.at(-1)
+    if (!this.#options.complete) return { span, includeUsageSpan: undefined, includeUsage: text[0] !== letterN }
+    if (member === undefined) return { span, includeUsageSpan: undefined, includeUsage: false }
+    const first = text[member.start]
+    const includeUsageSpan = { start: start + member.start, end: start + member.end }
+    return { span, includeUsageSpan, includeUsage: first !== letterF && first !== letterN }
+  }
+}
+
+const letterF = 0x66
+const letterN = 0x6e
+const letterT = 0x74
+
+/** Value of a JSON string literal, or undefined. The common case, no escapes, is not parsed again. */
+function stringOf(text: Buffer): string | undefined {
+  if (text[0] !== 0x22) return undefined
+  if (!text.includes(0x5c)) return text.toString('utf8', 1, text.length - 1)
+  try {
+    const value: unknown = JSON.parse(text.toString('utf8'))
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function numberOf(text: Buffer): number | undefined {
+  const value = Number(text.toString('latin1'))
+  return Number.isFinite(value) && value >= 0 ? value : undefined
+}
+
+function sessionOf(text: Buffer): string | undefined {
+  const value = stringOf(text)
+  return value === undefined || value === '' ? undefined : value.slice(0, maxSessionLength)
+}
+
+function notAString(param: string): Refusal {
+  return refuse('missing-model', 'The model must be a string. GET /v1/models lists the names.', { param })
+}
+
+function malformed(body: Body, error: JsonError): Refusal {
+  if (body.bytes === 0) return refuse('malformed-json', 'The body is empty; it must be a JSON object.')
+  const { line, column } = positionOf(body.slices, error.offset)
+  const where = `at byte ${error.offset} (line ${line}, column ${column})`
+  return refuse('malformed-json', `The body is not valid JSON: ${error.detail}, ${where}.`)
+}
+
+/** Line and column, from 1, of the byte at `offset`; columns count bytes. */
+function positionOf(body: ByteList, offset: number): { line: number; column: number } {
+  let line = 1
+  let lineStart = 0
+  let before = 0
+  for (const slice of body) {
+    for (let at = slice.indexOf(0x0a); at >= 0 && before + at < offset; at = slice.indexOf(0x0a, at + 1)) {
+      line++
+      lineStart = before + at + 1
+    }
+    before += slice.length
+    if (before >= offset) break
+  }
+  return { line, column: offset - lineStart + 1 }
+}
