@@ -1,0 +1,14 @@
+import { describe } from 'node:test'
+import type { ExtensionPoint, PluginDefinition } from '#contracts/plugin.ts'
+import { plugins } from '#plugins/index.ts'
+import { filterSuite } from './filter.ts'
+import { pickerSuite } from './picker.ts'
+import { scorerSuite } from './scorer.ts'
+
+const suites: Record<ExtensionPoint, (plugin: PluginDefinition) => void> = {
+  filter: filterSuite,
+  scorer: scorerSuite,
+  picker: pickerSuite,
+}
+
+for (const plugin of plugins) describe(`the ${plugin.point} ${plugin.type}`, () => suites[plugin.point](plugin))

@@ -1,0 +1,204 @@
+import type { DialectName } from '#core/api.ts'
+import type { EndpointRole, EngineName } from '#core/endpoint.ts'
+
+/**
+ * The one immutable, compiled configuration. Plain data only (it crosses threads by structured clone); every default is
+ * filled in and every cross-reference checked, so nothing downstream asks whether a field is there. Swapping it is one
+ * assignment; a request in flight keeps the one it started with.
+ */
+export interface Snapshot {
+  /** Grows by one with every swap; 1 is the first. */
+  readonly version: number
+  readonly listeners: readonly ListenerPlan[]
+  readonly admin: AdminPlan
+  readonly limits: Limits
+  readonly logging: LoggingPlan
+  /** Whether `x-infer-endpoint` is returned to clients. */
+  readonly exposeEndpoint: boolean
+  /** In order of precedence, oldest first (kthena-router.md 2.3). */
+  readonly routes: readonly RoutePlan[]
+  readonly modelServers: readonly ModelServerPlan[]
+  /** Scheduling profiles by name; `default` is always there. */
+  readonly profiles: Readonly<Record<string, ProfilePlan>>
+}
+
+/** A socket the gateway accepts requests on. */
+export interface ListenerPlan {
+  readonly name: string
+  readonly address: string
+  /** 0 lets the system choose: for tests. */
+  readonly port: number
+  readonly tls: ListenerTls | undefined
+}
+
+/** Certificate of a listener, as PEM texts (files are read by the loader, so that a change of them is a new snapshot). */
+export interface ListenerTls {
+  readonly cert: string
+  readonly key: string
+}
+
+/** Where metrics, health and status are served. */
+export interface AdminPlan {
+  readonly address: string
+  readonly port: number
+}
+
+/** Bounds of the HTTP front (design 5). */
+export interface Limits {
+  readonly headBytes: number
+  readonly headerCount: number
+  readonly bodyBytes: number
+  readonly headTimeoutMs: number
+  /** Longest pause between two reads of a request body. */
+  readonly bodyTimeoutMs: number
+  /** How long an idle keep-alive connection of a client is kept. */
+  readonly keepAliveMs: number
+  readonly connectionsPerListener: number
+  /** How long streams may go on after the drain has begun. */
+  readonly drainMs: number
+}
+
+/** What is logged. */
+export interface LoggingPlan {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  /** One JSON line per request to standard output. */
+  readonly accessLog: boolean
+}
+
+/** What maps a request to weighted model servers: a ModelRoute, or a model of the short form. */
+export interface RoutePlan {
+  /** `namespace/name`. */
+  readonly name: string
+  /** Value of the body's `model` that this route owns; undefined when it owns adapters only. */
+  readonly modelName: string | undefined
+  /** Further `model` values, treated as adapter names: they pass to the engine unchanged. */
+  readonly adapters: readonly string[]
+  /** True when the route is attached to a Gateway: it takes no part while no Gateway is configured. */
+  readonly attached: boolean
+  /** First matching rule wins. */
+  readonly rules: readonly RulePlan[]
+}
+
+/** One rule of a route: conditions (all must hold) and where matching requests go. */
+export interface RulePlan {
+  readonly name: string | undefined
+  readonly headers: readonly { readonly name: string; readonly match: StringMatchPlan }[]
+  readonly path: StringMatchPlan | undefined
+  readonly model: string | undefined
+  /** Total weight above zero. */
+  readonly targets: readonly TargetPlan[]
+}
+
+/** A condition on one string. `regex` is RE2 syntax, unanchored; it has been compiled once at load, so it is valid. */
+export interface StringMatchPlan {
+  readonly kind: 'exact' | 'prefix' | 'regex'
+  readonly value: string
+}
+
+/** A weighted destination. */
+export interface TargetPlan {
+  /** Key of a model server in the snapshot. */
+  readonly modelServer: string
+  /** 0..1,000,000, relative. */
+  readonly weight: number
+}
+
+/** The group of endpoints that serve one base model. */
+export interface ModelServerPlan {
+  /** `namespace/name`, unique. */
+  readonly key: string
+  /** Default of its endpoints; each endpoint says its own. */
+  readonly engine: EngineName
+  /** The name the engines serve; overwrites the body's `model` unless the request matched as an adapter. */
+  readonly servedModel: string | undefined
+  readonly endpoints: readonly EndpointPlan[]
+  readonly tls: UpstreamTls | undefined
+  /** Path prefix put before the request path (providers with a base URL); '' when none. Query strings are kept. */
+  readonly basePath: string
+  /** Headers set on every upstream request, lower-case names: the engine's own credential and static headers. */
+  readonly setHeaders: readonly { readonly name: string; readonly value: string }[]
+  readonly timeouts: Timeouts
+  readonly retry: RetryPlan
+  /** Name of the scheduling profile. */
+  readonly profile: string
+  /** Default of its endpoints; each endpoint says its own. */
+  readonly scrape: ScrapePlan | undefined
+  /** Whether `stream_options.include_usage` is spliced into streams whose client did not ask. */
+  readonly injectUsage: boolean
+  /** Set when this is somebody else's service, to which client credentials and cookies must not go. */
+  readonly provider?: ProviderPlan
+}
+
+/** What is special about an external provider (kthena-router.md 2.7). */
+export interface ProviderPlan {
+  readonly dialect: DialectName
+  /** Whether `/v1` at the start of the request path is left out behind `basePath`. */
+  readonly dropsVersion: boolean
+}
+
+/** One address of one model server rank. */
+export interface EndpointPlan {
+  /** `host:port`, or `host:port#rank` under data parallelism; unique in its model server. */
+  readonly id: string
+  /** Row of the endpoint table. Kept over snapshots as long as the endpoint stays. Assigned by `datastore`. */
+  readonly slot: number
+  /** Generation of that row. */
+  readonly generation: number
+  /** Name or literal address to connect to (IPv6 without brackets). */
+  readonly host: string
+  readonly port: number
+  /** Software behind this address: the endpoints of one model may run different engines. */
+  readonly engine: EngineName
+  /** How the load of this address is read; undefined when it has no metrics page. */
+  readonly scrape: ScrapePlan | undefined
+  /** Data-parallel rank, pinned by the `x-data-parallel-rank` header. */
+  readonly rank: number | undefined
+  readonly role: EndpointRole
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** TLS towards endpoints. */
+export interface UpstreamTls {
+  /** PEM of a private CA; undefined means the system's. */
+  readonly ca: string | undefined
+  /** Name sent as SNI and checked; undefined means the endpoint's host. */
+  readonly serverName: string | undefined
+  readonly insecureSkipVerify: boolean
+}
+
+/** The three timeouts, and an optional total (0 = none), in milliseconds. */
+export interface Timeouts {
+  readonly connectMs: number
+  readonly firstByteMs: number
+  readonly idleMs: number
+  readonly totalMs: number
+}
+
+/** Retries before the first byte. */
+export interface RetryPlan {
+  /** Further tries after the first: 0..10. */
+  readonly attempts: number
+  /** Pause before a retry. */
+  readonly intervalMs: number
+}
+
+/** How an endpoint's load is read. */
+export interface ScrapePlan {
+  readonly path: string
+  /** Undefined means the endpoint's own port. */
+  readonly port: number | undefined
+  readonly intervalMs: number
+}
+
+/** A scheduling profile: plug-ins by type with their (validated) parameters. */
+export interface ProfilePlan {
+  readonly filters: readonly PluginPlan[]
+  readonly scorers: readonly (PluginPlan & { readonly weight: number })[]
+  readonly picker: PluginPlan
+}
+
+/** One plug-in of a profile. */
+export interface PluginPlan {
+  readonly type: string
+  readonly parameters: Readonly<Record<string, unknown>>
+}

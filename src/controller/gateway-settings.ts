@@ -1,0 +1,122 @@
+import { dirname, resolve } from 'node:path'
+import type { FileText } from '#config/read-source.ts'
+import { adminSchema, limitsSchema, listenerSchema, logSchema } from '#config/schema/gateway-schema.ts'
+import type { ShortForm } from '#config/schema/short-form-schema.ts'
+import type { AdminPlan, Limits, ListenerPlan, LoggingPlan } from '#config/snapshot.ts'
+import { below, complain, type Findings, type Spot } from './findings.ts'
+
+/** Settings of the process: everything of a snapshot but routes, model servers and profiles. */
+export interface GatewaySettings {
+  readonly listeners: readonly ListenerPlan[]
+  readonly admin: AdminPlan
+  readonly limits: Limits
+  readonly logging: LoggingPlan
+  readonly exposeEndpoint: boolean
+}
+
+/** A document of the short form with the place it came from. */
+export interface ShortFormPart {
+  readonly spot: Spot
+  readonly value: ShortForm
+}
+
+/** Reads a file that a configuration refers to. */
+export type ReadFile = (path: string) => FileText
+
+/** Reads the text of a file named at `spot`, relative to the document's own file; complains and returns '' when it cannot. */
+export function referencedFile(path: string, readFile: ReadFile, spot: Spot, findings: Findings): string {
+  const result = readFile(resolve(dirname(spot.document.file), path))
+  if ('text' in result) return result.text
+  complain(findings, spot, `file '${path}' ${result.fails}`)
+  return ''
+}
+
+/** Settings put together from all short-form documents, with defaults for what none of them says. */
+export function gatewaySettings(
+  parts: readonly ShortFormPart[],
+  readFile: ReadFile,
+  findings: Findings,
+): GatewaySettings {
+  const find = <Key extends keyof ShortForm>(key: Key): NonNullable<ShortForm[Key]> | undefined =>
+    parts.find(({ value }) => value[key] !== undefined)?.value[key] ?? undefined
+  const limits = find('limits') ?? limitsSchema.parse({})
+  const log = find('log') ?? logSchema.parse({})
+  const settings: GatewaySettings = {
+    listeners: listenersOf(parts, readFile, findings),
+    admin: find('admin') ?? adminSchema.parse({}),
+    limits: {
+      headBytes: limits.headBytes,
+      headerCount: limits.headerCount,
+      bodyBytes: limits.bodyBytes,
+      headTimeoutMs: limits.headTimeout,
+      bodyTimeoutMs: limits.bodyTimeout,
+      keepAliveMs: limits.keepAlive,
+      connectionsPerListener: limits.connections,
+      drainMs: limits.drain,
+    },
+    logging: { level: log.level, accessLog: log.access },
+    exposeEndpoint: find('exposeEndpoint') ?? false,
+  }
+  checkAdminPort(settings, parts, findings)
+  return settings
+}
+
+function listenersOf(parts: readonly ShortFormPart[], readFile: ReadFile, findings: Findings): ListenerPlan[] {
+  const part = parts.find(({ value }) => value.listeners !== undefined)
+  if (part?.value.listeners === undefined) return [listenerPlan(listenerSchema.parse({}), undefined)]
+  const plans: ListenerPlan[] = []
+  for (const [index, listener] of part.value.listeners.entries()) {
+    const spot = below(part.spot, 'listeners', index)
+    const tls = listener.tls && {
+      cert: pemOf(listener.tls.certFile, 'CERTIFICATE', below(spot, 'tls', 'certFile'), { readFile, findings }),
+      key: pemOf(listener.tls.keyFile, 'PRIVATE KEY', below(spot, 'tls', 'keyFile'), { readFile, findings }),
+    }
+    const plan = listenerPlan(listener, tls)
+    const twin = plans.find((other) => areSame(other, plan))
+    if (plans.some(({ name }) => name === plan.name) && listener.name !== undefined) {
+      complain(findings, below(spot, 'name'), `two listeners are named '${plan.name}'`)
+    } else if (twin !== undefined) {
+      complain(findings, below(spot, 'port'), `two listeners use port ${plan.port} of ${plan.address}`)
+    }
+    plans.push(plan)
+  }
+  return plans
+}
+
+function listenerPlan(listener: NonNullable<ShortForm['listeners']>[number], tls: ListenerPlan['tls']): ListenerPlan {
+  const { address, port } = listener
+  return { name: listener.name ?? `${tls === undefined ? 'http' : 'https'}-${port}`, address, port, tls }
+}
+
+interface PemPorts {
+  readonly readFile: ReadFile
+  readonly findings: Findings
+}
+
+/** The text of a PEM file; `label` ends the label of the block that must be in it. */
+export function pemOf(path: string, label: string, spot: Spot, { readFile, findings }: PemPorts): string {
+  const pem = referencedFile(path, readFile, spot, findings)
+  const block = new RegExp(`-----BEGIN (?:[A-Z ]+ )?${label}-----`)
+  if (pem !== '' && !block.test(pem)) complain(findings, spot, `file '${path}' has no PEM block 'BEGIN ${label}'`)
+  return pem
+}
+
+function areSame(a: { address: string; port: number }, b: { address: string; port: number }): boolean {
+  if (a.port === 0 || a.port !== b.port) return false
+  const isAny = (address: string): boolean => address === '0.0.0.0' || address === '::'
+  return a.address === b.address || isAny(a.address) || isAny(b.address)
+}
+
+function checkAdminPort(
+  { listeners, admin }: GatewaySettings,
+  parts: readonly ShortFormPart[],
+  findings: Findings,
+): void {
+  const index = listeners.findIndex((listener) => areSame(listener, admin))
+  const part =
+    parts.find(({ value }) => value.admin !== undefined) ?? parts.find(({ value }) => value.listeners !== undefined)
+  if (index < 0 || part === undefined) return
+  const spot =
+    part.value.admin === undefined ? below(part.spot, 'listeners', index, 'port') : below(part.spot, 'admin', 'port')
+  complain(findings, spot, `port ${admin.port} is wanted by a listener and by the admin server`)
+}

@@ -1,0 +1,177 @@
+import { type BaseUrl, hostPort } from '#config/base-url.ts'
+import { knownProviders } from '#config/providers.ts'
+import type { EndpointConfig, ModelConfig } from '#config/schema/model-schema.ts'
+import type { EndpointPlan, ModelServerPlan, UpstreamTls } from '#config/snapshot.ts'
+import type { DialectName } from '#core/api.ts'
+import { type Address, endpointsOf, scrapePlanOf } from './endpoints.ts'
+import { providerPlan } from './external-model-provider.ts'
+import { below, complain, type Findings, type Spot, warn } from './findings.ts'
+import { pemOf, type ReadFile } from './gateway-settings.ts'
+import { credentialHeader, isHeaderValue, type SetHeader, setHeadersOf } from './set-headers.ts'
+import { modelKey, type NamedModel } from './short-form.ts'
+
+/** What the translation of a model asks for. */
+export interface ServerPorts {
+  readonly readFile: ReadFile
+  /** Addresses that a DNS name had last; empty when it has none or was never looked up. */
+  readonly addresses: (name: string) => readonly string[]
+  readonly findings: Findings
+}
+
+/** The model server of a model with endpoints or with a provider. */
+export function translateModel(named: NamedModel, ports: ServerPorts): ModelServerPlan {
+  return named.model.provider === undefined ? engineServer(named, ports) : providerServer(named, ports)
+}
+
+function waitsOf({ timeouts, retry }: ModelConfig): Pick<ModelServerPlan, 'timeouts' | 'retry'> {
+  const { connect, firstByte, idle, total } = timeouts
+  return {
+    timeouts: { connectMs: connect, firstByteMs: firstByte, idleMs: idle, totalMs: total },
+    retry: { attempts: retry.attempts, intervalMs: retry.interval },
+  }
+}
+
+function providerServer({ name, model, spot }: NamedModel, ports: ServerPorts): ModelServerPlan {
+  const { dialect, baseUrl } = knownProviders[model.provider ?? 'openai']
+  const url = model.baseUrl ?? urlOf(baseUrl)
+  if (model.apiKey === undefined) {
+    const message = `no apiKey: requests reach ${url.host} with whatever credential the client sends`
+    warn(ports.findings, below(spot, 'provider'), message)
+  }
+  const plan = providerPlan({
+    key: modelKey(name),
+    dialect,
+    url,
+    servedModel: model.servedModel ?? name,
+    tls: upstreamTls(model, url.isTls, spot, ports) ?? {},
+    setHeaders: headersOf(model, dialect, spot, ports.findings),
+  })
+  const { profile, injectUsage = plan.injectUsage } = model
+  return { ...plan, ...waitsOf(model), profile, injectUsage }
+}
+
+function urlOf(text: string): BaseUrl {
+  const { hostname, pathname } = new URL(text)
+  return { isTls: true, host: hostname, port: 443, path: pathname === '/' ? '' : pathname }
+}
+
+function engineServer(named: NamedModel, ports: ServerPorts): ModelServerPlan {
+  const { name, model, spot } = named
+  const { findings } = ports
+  const { engine = 'openai', endpoints: configs = [], profile, injectUsage = true } = model
+  const items = configs.flatMap((config, index) => itemOf(config, below(spot, 'endpoints', index), ports) ?? [])
+  const [first] = items
+  const taken = new Set<string>()
+  const endpoints: EndpointPlan[] = []
+  for (const item of items) {
+    checkAlike(item, first ?? item, findings)
+    if (model.dataParallel > 1 && item.config?.rank !== undefined) {
+      complain(findings, below(item.spot, 'rank'), "'rank' has no meaning beside 'dataParallel'", { spot: 'key' })
+    }
+    const addresses = item.hosts.map((host) => addressOf(host, item, named, findings))
+    for (const plan of addresses.flatMap((address) => endpointsOf(address, model.dataParallel))) {
+      if (!taken.has(plan.id)) endpoints.push(plan)
+      else if (item.config?.dns === undefined) {
+        const id = model.dataParallel > 1 ? hostPort(plan.host, plan.port) : plan.id
+        complain(findings, item.spot, `endpoint ${id} stands here twice`)
+      }
+      taken.add(plan.id)
+    }
+  }
+  return {
+    key: modelKey(name),
+    engine,
+    servedModel: model.servedModel ?? name,
+    endpoints,
+    tls: upstreamTls(model, first?.isTls ?? false, spot, ports),
+    basePath: first?.path ?? '',
+    setHeaders: headersOf(model, 'openai', spot, findings),
+    ...waitsOf(model),
+    profile,
+    scrape: scrapePlanOf(engine, model.scrape, below(spot, 'scrape'), findings),
+    injectUsage,
+  }
+}
+
+/** An entry of `endpoints`: one address, or all that a DNS name has now. */
+interface Item {
+  readonly spot: Spot
+  readonly isTls: boolean
+  readonly hosts: readonly string[]
+  readonly port: number
+  readonly path: string
+  /** Undefined for a bare URL. */
+  readonly config: EndpointConfig | undefined
+}
+
+function itemOf(config: BaseUrl | EndpointConfig, spot: Spot, { addresses, findings }: ServerPorts): Item | undefined {
+  if ('isTls' in config) return urlItem(config, undefined, spot)
+  const { url, dns } = config
+  if ((url === undefined) === (dns === undefined)) {
+    const message =
+      url === undefined ? "this endpoint has neither 'url' nor 'dns'" : "this endpoint has both 'url' and 'dns'"
+    complain(findings, spot, message, { hint: 'give one of them' })
+    return undefined
+  }
+  if (url !== undefined) return urlItem(url, config, spot)
+  if (dns === undefined) return undefined
+  const { name, port, protocol } = dns
+  if (config.rank !== undefined) {
+    complain(findings, below(spot, 'rank'), "'rank' has no meaning beside 'dns'", { spot: 'key' })
+  }
+  return { spot, isTls: protocol === 'https', hosts: addresses(name), port, path: '', config }
+}
+
+function urlItem({ isTls, host, port, path }: BaseUrl, config: EndpointConfig | undefined, spot: Spot): Item {
+  // Clients of the API write its base URL with the version, which every request path brings along here.
+  return { spot, isTls, hosts: [host], port, path: path.replace(/\/v1$/, ''), config }
+}
+
+/** The endpoints of a model share one connection pool configuration: protocol and path are the model's. */
+function checkAlike(item: Item, first: Item, findings: Findings): void {
+  const hint = 'make two models of it, and a third that splits requests between them'
+  if (item.isTls !== first.isTls) {
+    complain(findings, item.spot, 'the endpoints of one model are all http:// or all https://', { hint })
+  } else if (item.path !== first.path) {
+    complain(findings, item.spot, 'the endpoints of one model have the same path in their URLs', { hint })
+  }
+}
+
+function addressOf(host: string, { config, port, spot }: Item, named: NamedModel, findings: Findings): Address {
+  const { model } = named
+  const engine = config?.engine ?? model.engine ?? 'openai'
+  const own = config?.scrape
+  // The path of another engine's page is not this one's.
+  const inherited = engine === (model.engine ?? 'openai') || model.scrape === false ? model.scrape : undefined
+  const scrapeSpot = below(own === undefined ? named.spot : spot, 'scrape')
+  const scrape = scrapePlanOf(engine, own ?? inherited, scrapeSpot, findings)
+  return { host, port, engine, scrape, rank: config?.rank, role: config?.role ?? 'both', labels: config?.labels ?? {} }
+}
+
+function upstreamTls(model: ModelConfig, isTls: boolean, spot: Spot, ports: ServerPorts): UpstreamTls | undefined {
+  const { tls } = model
+  if (!isTls) {
+    if (tls !== undefined) {
+      const hint = 'begin the URLs with https://, or remove tls'
+      complain(ports.findings, below(spot, 'tls'), "'tls' has no meaning for http:// endpoints", { spot: 'key', hint })
+    }
+    return undefined
+  }
+  const caSpot = below(spot, 'tls', 'caFile')
+  return {
+    ca: tls?.caFile === undefined ? undefined : pemOf(tls.caFile, 'CERTIFICATE', caSpot, ports),
+    serverName: tls?.serverName,
+    insecureSkipVerify: tls?.insecureSkipVerify ?? false,
+  }
+}
+
+function headersOf(model: ModelConfig, dialect: DialectName, spot: Spot, findings: Findings): SetHeader[] {
+  const { apiKey, headers } = model
+  if (apiKey !== undefined && !isHeaderValue(apiKey)) {
+    complain(findings, below(spot, 'apiKey'), "'apiKey' has characters that a header must not have")
+    return []
+  }
+  const credential = apiKey === undefined ? [] : [credentialHeader(dialect, apiKey)]
+  const reserved = new Set(credential.map(({ name }) => name))
+  return [...credential, ...setHeadersOf(headers, reserved, below(spot, 'headers'), findings)]
+}

@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { createEndpointTable, type EndpointTable, resetSlot } from './endpoint-table.ts'
+import { acquire, type Lease, openLeases } from './lease.ts'
+
+const slot = 3
+
+function setUp(): { table: EndpointTable; lease: (promptBytes?: number) => Lease } {
+  const table = createEndpointTable()
+  const generation = table.generation[slot] ?? -1
+  return { table, lease: (promptBytes = 100) => acquire(table, slot, generation, promptBytes) }
+}
+
+describe('a lease', () => {
+  test('counts its request and prompt from the moment it is acquired', () => {
+    const { table, lease } = setUp()
+    lease(100)
+    lease(20)
+    assert.deepEqual([table.inFlight[slot], table.pendingPromptBytes[slot], openLeases(table)], [2, 120, 2])
+  })
+
+  test('takes its prompt out of the pending ones with the first byte, once', () => {
+    const { table, lease } = setUp()
+    const held = lease(100)
+    lease(20)
+    held.firstByte(1)
+    held.firstByte(2)
+    assert.deepEqual([table.inFlight[slot], table.pendingPromptBytes[slot]], [2, 20])
+    held.release()
+    assert.deepEqual([table.inFlight[slot], table.pendingPromptBytes[slot]], [1, 20])
+  })
+
+  test('is released once, however often it is released, and not revived by a late first byte', () => {
+    const { table, lease } = setUp()
+    const held = lease(100)
+    held.release()
+    held.release()
+    held.firstByte(1)
+    assert.deepEqual([table.inFlight[slot], table.pendingPromptBytes[slot], openLeases(table)], [0, 0, 0])
+  })
+
+  test('does nothing to an endpoint that has taken over its slot', () => {
+    const { table, lease } = setUp()
+    const held = lease(100)
+    resetSlot(table, slot)
+    const other = acquire(table, slot, table.generation[slot] ?? -1, 7)
+    held.firstByte(5)
+    held.observeTtft(5)
+    held.observeTpot(5)
+    held.rest(1e9)
+    for (let i = 0; i < 5; i++) held.failed(5)
+    held.release()
+    assert.deepEqual([table.inFlight[slot], table.pendingPromptBytes[slot]], [1, 7])
+    assert.deepEqual([table.consecutiveErrors[slot], table.restUntilMs[slot]], [0, 0])
+    assert.deepEqual([table.ttftMs[slot], table.tpotMs[slot]], [Number.NaN, Number.NaN])
+    other.release()
+    assert.equal(openLeases(table), 0)
+  })
+
+  test('of a snapshot that is behind counts nowhere', () => {
+    const { table } = setUp()
+    const held = acquire(table, slot, (table.generation[slot] ?? 0) - 1, 100)
+    assert.equal(openLeases(table), 0)
+    held.release()
+    assert.equal(openLeases(table), 0)
+  })
+
+  test('counts an enormous prompt as 4 MiB', () => {
+    const { table, lease } = setUp()
+    const held = lease(2 ** 40)
+    assert.equal(table.pendingPromptBytes[slot], 4 * 1024 * 1024)
+    held.firstByte(1)
+    assert.equal(table.pendingPromptBytes[slot], 0)
+  })
+})
+
+describe('an endpoint rests', () => {
+  test('after three failures in a row, not after two', () => {
+    const { table, lease } = setUp()
+    const held = lease()
+    held.failed(100)
+    held.failed(100)
+    assert.equal(table.restUntilMs[slot], 0)
+    held.failed(100)
+    assert.equal(table.restUntilMs[slot], 1100)
+  })
+
+  test('not when a success lies between the failures', () => {
+    const { table, lease } = setUp()
+    const held = lease()
+    held.failed(100)
+    held.failed(100)
+    held.succeeded()
+    held.failed(100)
+    held.failed(100)
+    assert.deepEqual([table.restUntilMs[slot], table.consecutiveErrors[slot]], [0, 2])
+  })
+
+  test('no longer because many requests failed at once', () => {
+    const { table, lease } = setUp()
+    for (let i = 0; i < 50; i++) lease().failed(100)
+    assert.equal(table.restUntilMs[slot], 1100)
+  })
+
+  test('twice as long with each failure after a rest, 30 s at most', () => {
+    const { table, lease } = setUp()
+    const held = lease()
+    held.failed(0)
+    held.failed(0)
+    const rests: number[] = []
+    for (let nowMs = 0; rests.length < 8; nowMs = table.restUntilMs[slot] ?? 0) {
+      held.failed(nowMs)
+      rests.push((table.restUntilMs[slot] ?? 0) - nowMs)
+    }
+    assert.deepEqual(rests, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
+  })
+
+  test('as long as it asked, and a shorter wish does not cut that', () => {
+    const { table, lease } = setUp()
+    lease().rest(5000)
+    lease().rest(3000)
+    assert.equal(table.restUntilMs[slot], 5000)
+  })
+})
+
+describe('an observation', () => {
+  test('is taken as it is when it is the first, then moves the average', () => {
+    const { table, lease } = setUp()
+    lease().observeTtft(100)
+    lease().observeTtft(200)
+    lease().observeTpot(10)
+    assert.deepEqual([table.ttftMs[slot], table.tpotMs[slot]], [110, 10])
+  })
+
+  test('that is no duration is ignored', () => {
+    const { table, lease } = setUp()
+    for (const value of [Number.NaN, -1, Number.POSITIVE_INFINITY]) lease().observeTtft(value)
+    assert.equal(table.ttftMs[slot], Number.NaN)
+  })
+
+  test('carries the time of its first byte, and the latest stays', () => {
+    const { table, lease } = setUp()
+    const [early, late] = [lease(), lease()]
+    early.firstByte(1000)
+    late.firstByte(2000)
+    late.observeTtft(1)
+    early.observeTtft(1)
+    assert.equal(table.observedAtMs[slot], 2000)
+  })
+
+  test('replaces averages that are more than a minute old', () => {
+    const { table, lease } = setUp()
+    const [early, late] = [lease(), lease()]
+    early.firstByte(1000)
+    early.observeTtft(100)
+    early.observeTpot(10)
+    late.firstByte(61_000)
+    late.observeTtft(300)
+    assert.deepEqual([table.ttftMs[slot], table.tpotMs[slot]], [300, Number.NaN])
+  })
+})

@@ -1,0 +1,143 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Fault } from '#core/fault.ts'
+import { adminPagePolicy, renderAdminPage } from './admin-page.ts'
+import type { MetricsPage } from './metrics-registry.ts'
+import type { Readiness, StatusReport } from './status-report.ts'
+
+/** What `startAdminServer` needs: where to listen, and functions that give what the pages show. */
+export interface AdminServerPlan {
+  readonly address: string
+  /** 0 lets the system choose: for tests. */
+  readonly port: number
+  readonly metrics: () => Promise<MetricsPage>
+  readonly readiness: () => Readiness
+  readonly status: () => StatusReport
+  /** Told when one of the functions above throws; the request gets a 500 that does not say why. */
+  readonly onError: (error: unknown) => void
+}
+
+/** The running admin server: metrics, health and status, read-only. */
+export interface AdminServer {
+  readonly address: string
+  readonly port: number
+  /** Stops listening and cuts open connections. */
+  close(): Promise<void>
+}
+
+interface Reply {
+  readonly status: number
+  readonly contentType: string
+  readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const jsonType = 'application/json; charset=utf-8'
+const textType = 'text/plain; charset=utf-8'
+
+const json = (status: number, value: unknown): Reply => ({
+  status,
+  contentType: jsonType,
+  body: `${JSON.stringify(value)}\n`,
+})
+
+const text = (status: number, body: string): Reply => ({ status, contentType: textType, body })
+
+/** Answers by path. */
+function pagesOf(plan: AdminServerPlan): ReadonlyMap<string, () => Reply | Promise<Reply>> {
+  return new Map<string, () => Reply | Promise<Reply>>([
+    ['/metrics', async () => ({ status: 200, ...(await plan.metrics()) })],
+    ['/healthz', () => text(200, 'ok\n')],
+    ['/readyz', () => readyReply(plan.readiness())],
+    ['/status', () => json(200, plan.status())],
+    ['/', () => pageReply(plan.status())],
+  ])
+}
+
+function readyReply(readiness: Readiness): Reply {
+  return json(readiness.ready ? 200 : 503, readiness)
+}
+
+function pageReply(status: StatusReport): Reply {
+  return {
+    status: 200,
+    contentType: 'text/html; charset=utf-8',
+    body: renderAdminPage(status),
+    headers: { 'content-security-policy': adminPagePolicy },
+  }
+}
+
+function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
+  const body = Buffer.from(reply.body)
+  response.writeHead(reply.status, {
+    'content-type': reply.contentType,
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    ...reply.headers,
+  })
+  response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+/** Never rejects: whatever goes wrong becomes an answer. */
+async function answer(
+  plan: AdminServerPlan,
+  pages: ReturnType<typeof pagesOf>,
+  { method, url = '' }: IncomingMessage,
+): Promise<Reply> {
+  const page = pages.get(url.split('?', 1)[0] ?? '')
+  if (page === undefined) return text(404, `no such page; there are ${[...pages.keys()].toSorted().join(' ')}\n`)
+  if (method !== 'GET' && method !== 'HEAD') {
+    return { ...text(405, 'only GET and HEAD\n'), headers: { allow: 'GET, HEAD' } }
+  }
+  try {
+    return await page()
+  } catch (error) {
+    plan.onError(error)
+    return text(500, 'internal error; the log has the cause\n')
+  }
+}
+
+const bindProblems: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use by another process',
+  EACCES: 'this user may not use the port',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  ENOTFOUND: 'the name does not resolve',
+}
+
+function listen(server: Server, { address, port }: AdminServerPlan): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const problem = bindProblems[error.code ?? ''] ?? error.message
+      const message = `the admin server cannot listen on ${address}:${port}: ${problem}; set admin.address or admin.port`
+      reject(new Fault('self', message, { cause: error }))
+    })
+    server.listen({ host: address, port }, resolve)
+  })
+}
+
+/** Starts the admin server; rejects with a Fault that says what to do when it cannot listen. */
+export async function startAdminServer(plan: AdminServerPlan): Promise<AdminServer> {
+  const pages = pagesOf(plan)
+  const server = createServer(
+    { headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, connectionsCheckingInterval: 5000 },
+    (request, response) => {
+      // No page reads a body; resuming lets the connection go on to its next request.
+      request.resume()
+      void answer(plan, pages, request).then((reply) => send(request, response, reply))
+    },
+  )
+  server.maxConnections = 256
+  await listen(server, plan)
+  server.on('error', plan.onError)
+  const bound = server.address() as AddressInfo
+  return { address: bound.address, port: bound.port, close: () => closeServer(server) }
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}

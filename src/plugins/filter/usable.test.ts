@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { health } from '#core/endpoint.ts'
+import { candidatesOf, type LoadRow, leftOf, scheduleRequest } from '#plugins/plugin-case.ts'
+import { usable } from './usable.ts'
+
+const ready = { health: health.ready }
+const unready = { health: health.unready }
+const resting = { ...ready, restUntilMs: 1001 }
+const rested = { ...ready, restUntilMs: 1000 }
+
+describe('of the endpoints', () => {
+  const cases: { name: string; rows: LoadRow[]; left: number[] }[] = [
+    { name: 'all stay when all are ready', rows: [ready, ready], left: [0, 1] },
+    { name: 'those never heard of stay', rows: [{}, ready], left: [0, 1] },
+    { name: 'unready ones go', rows: [unready, ready, unready, {}], left: [1, 3] },
+    { name: 'resting ones go', rows: [resting, ready, resting], left: [1] },
+    { name: 'one whose rest is over stays', rows: [rested, resting], left: [0] },
+    { name: 'resting ones stay when all rest', rows: [resting, resting], left: [0, 1] },
+    { name: 'resting ones stay when the others are unready', rows: [unready, resting, unready], left: [1] },
+    { name: 'none stays when all are unready', rows: [unready, unready], left: [] },
+    { name: 'none stays of none', rows: [], left: [] },
+  ]
+  for (const { name, rows, left } of cases) {
+    test(name, () => {
+      const candidates = candidatesOf(rows)
+      usable.create({}, { rng: () => 0 }).filter(scheduleRequest({ nowMs: 1000 }), candidates)
+      assert.deepEqual(leftOf(candidates), left)
+    })
+  }
+})

@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import type { ExtensionPoint, PluginDefinition } from '#contracts/plugin.ts'
+import { defaultProfile } from './default-profile.ts'
+import { plugins } from './index.ts'
+
+const introduction = `# Plug-ins
+
+What scheduling profiles are made of. For each request the filters of the profile, in their order, drop endpoints that must not serve
+it; each scorer gives those left a score from 0 to 1; the picker chooses one by the sum of the scores times their
+weights. A scorer without an opinion about an endpoint counts as the mean of its other scores, and one without any
+opinion is left out.
+
+A parameter that is not given has its default; an unknown parameter is an error.`
+
+const points: readonly { readonly point: ExtensionPoint; readonly title: string }[] = [
+  { point: 'filter', title: 'Filters' },
+  { point: 'scorer', title: 'Scorers' },
+  { point: 'picker', title: 'Pickers' },
+]
+
+/** The reference page of the plug-ins, made from their definitions. */
+export function renderPluginReference(): string {
+  const sections = points.map(({ point, title }) => {
+    const own = plugins.filter((plugin) => plugin.point === point)
+    return `## ${title}\n\n${own.map(renderPlugin).join('\n\n')}`
+  })
+  return `${[introduction, renderDefaultProfile(), ...sections].join('\n\n')}\n`
+}
+
+function renderDefaultProfile(): string {
+  const { filters, scorers, picker } = defaultProfile
+  const rows = [
+    ...filters.map(({ type }) => `| filter | \`${type}\` | |`),
+    ...scorers.map(({ type, weight }) => `| scorer | \`${type}\` | ${weight} |`),
+    `| picker | \`${picker.type}\` | |`,
+  ]
+  return `## The default profile\n\n| point | plug-in | weight |\n|---|---|---|\n${rows.join('\n')}`
+}
+
+function renderPlugin({ type, stability, summary, reads, parameters }: PluginDefinition): string {
+  const facts = `${summary} Stability: ${stability}.${reads.length > 0 ? ` Reads: ${reads.map(code).join(', ')}.` : ''}`
+  const rows = parameterRows(parameters)
+  const head = '| parameter | values | default | meaning |\n|---|---|---|---|'
+  return `### \`${type}\`\n\n${facts}${rows.length > 0 ? `\n\n${[head, ...rows].join('\n')}` : ''}`
+}
+
+/** The part of a JSON Schema that parameters use. */
+interface ParameterSchema {
+  readonly type?: string
+  readonly enum?: readonly unknown[]
+  readonly minimum?: number
+  readonly exclusiveMinimum?: number
+  readonly maximum?: number
+  readonly default?: unknown
+  readonly description?: string
+}
+
+function parameterRows(schema: z.ZodType): string[] {
+  const { properties } = z.toJSONSchema(schema, { io: 'input' }) as { properties?: Record<string, ParameterSchema> }
+  return Object.entries(properties ?? {}).map(([name, parameter]) => {
+    const cells = [code(name), rangeOf(parameter), code(String(parameter.default)), parameter.description ?? '']
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  })
+}
+
+function rangeOf({ type, enum: values, minimum, exclusiveMinimum, maximum }: ParameterSchema): string {
+  if (values !== undefined) return values.map((value) => code(String(value))).join(', ')
+  const least = exclusiveMinimum === undefined ? minimum : `above ${exclusiveMinimum}`
+  const range = [least, maximum].filter((bound) => bound !== undefined).join(' to ')
+  return `${type ?? 'any'}${range === '' ? '' : `, ${range}`}`
+}
+
+function code(text: string): string {
+  return `\`${text}\``
+}

@@ -1,0 +1,43 @@
+/** Why an endpoint was picked: a few numbers, put into words only when asked. */
+export class Decision {
+  /** Type of the scorer that spoke most for the endpoint; undefined when none preferred it. */
+  readonly scorer: string | undefined
+  /** That scorer's score of it, 0..1. */
+  readonly score: number
+  /** Endpoints that were compared, after the filters. */
+  readonly candidates: number
+  /** Endpoints of the model server. */
+  readonly endpoints: number
+  /** Endpoints left out because this request has failed on them. */
+  readonly tried: number
+
+  constructor(lead: Lead, counts: DecisionCounts) {
+    this.scorer = lead.scorer
+    this.score = lead.score
+    this.candidates = counts.candidates
+    this.endpoints = counts.endpoints
+    this.tried = counts.tried
+  }
+
+  /** One short line for the access log: `least-request 0.93 of 3`. */
+  text(): string {
+    const suffix = this.tried > 0 ? ', retry' : ''
+    if (this.candidates === 1)
+      return `${this.endpoints === 1 ? 'only one' : `only 1 of ${this.endpoints} left`}${suffix}`
+    const why = this.scorer === undefined ? 'even' : `${this.scorer} ${this.score.toFixed(2)}`
+    return `${why} of ${this.candidates}${suffix}`
+  }
+}
+
+/** The scorer that decided. */
+export interface Lead {
+  readonly scorer: string | undefined
+  readonly score: number
+}
+
+/** How many endpoints a decision was about. */
+export interface DecisionCounts {
+  readonly candidates: number
+  readonly endpoints: number
+  readonly tried: number
+}

@@ -1,0 +1,116 @@
+import type { ModelServerPlan } from '#config/snapshot.ts'
+import type { Candidates } from '#contracts/schedule.ts'
+
+/** What a scorer said. */
+export interface ScoredStage {
+  readonly type: string
+  readonly weight: number
+  readonly candidates: Candidates
+  /** By index; NaN for no opinion. Reused: copy what is to be kept. */
+  readonly opinions: Float64Array
+}
+
+/** What the picker did. */
+export interface PickedStage {
+  readonly type: string
+  readonly candidates: Candidates
+  /** Weighted sums by index. Reused: copy what is to be kept. */
+  readonly totals: Float64Array
+  readonly index: number
+}
+
+/** Watches a decision while it is made. Handed to `Scheduler.pick`; without one nothing is recorded. */
+export interface DecisionRecorder {
+  /** `candidates` are the model server's endpoints less those tried before. */
+  began(modelServer: ModelServerPlan, candidates: Candidates): void
+  filtered(type: string, candidates: Candidates): void
+  scored(stage: ScoredStage): void
+  picked(stage: PickedStage): void
+}
+
+/** A decision with all its reasons, as plain data: endpoints by id, in the order of the configuration. */
+export interface Explanation {
+  readonly modelServer: string
+  readonly profile: string
+  /** Left out because this request had failed on them. */
+  readonly excluded: readonly string[]
+  readonly filters: readonly { readonly type: string; readonly removed: readonly string[] }[]
+  readonly scorers: readonly {
+    readonly type: string
+    readonly weight: number
+    /** Score 0..1 by endpoint; null for no opinion. */
+    readonly scores: Readonly<Record<string, number | null>>
+  }[]
+  readonly picker: string | undefined
+  /** Weighted sum by endpoint. */
+  readonly totals: Readonly<Record<string, number>>
+  /** Undefined when the request was refused. */
+  readonly chosen: string | undefined
+}
+
+/** Records one decision. Use a new one for each. */
+export class Explainer implements DecisionRecorder {
+  #modelServer: ModelServerPlan | undefined = undefined
+  readonly #ids = new Map<number, string>()
+  #left: readonly string[] = []
+  #excluded: readonly string[] = []
+  readonly #filters: { type: string; removed: readonly string[] }[] = []
+  readonly #scorers: { type: string; weight: number; scores: Record<string, number | null> }[] = []
+  #picker: string | undefined = undefined
+  #totals: Record<string, number> = {}
+  #chosen: string | undefined = undefined
+
+  /** What was recorded so far: the whole decision once `pick` has returned. */
+  explanation(): Explanation {
+    return {
+      modelServer: this.#modelServer?.key ?? '',
+      profile: this.#modelServer?.profile ?? '',
+      excluded: this.#excluded,
+      filters: this.#filters,
+      scorers: this.#scorers,
+      picker: this.#picker,
+      totals: this.#totals,
+      chosen: this.#chosen,
+    }
+  }
+
+  began(modelServer: ModelServerPlan, candidates: Candidates): void {
+    this.#modelServer = modelServer
+    for (const { slot, id } of modelServer.endpoints) this.#ids.set(slot, id)
+    this.#left = modelServer.endpoints.map(({ id }) => id)
+    this.#excluded = this.#removed(candidates)
+  }
+
+  filtered(type: string, candidates: Candidates): void {
+    this.#filters.push({ type, removed: this.#removed(candidates) })
+  }
+
+  scored({ type, weight, candidates, opinions }: ScoredStage): void {
+    const scores = this.#byId(candidates, opinions, (score) => (score >= 0 && score <= 1 ? score : null))
+    this.#scorers.push({ type, weight, scores })
+  }
+
+  picked({ type, candidates, totals, index }: PickedStage): void {
+    this.#picker = type
+    this.#totals = this.#byId(candidates, totals, (total) => total)
+    this.#chosen = this.#idAt(candidates, index)
+  }
+
+  #idAt({ slots }: Candidates, index: number): string {
+    return this.#ids.get(slots[index] ?? -1) ?? ''
+  }
+
+  /** Who was left before and no longer is. */
+  #removed(candidates: Candidates): readonly string[] {
+    const left = Array.from({ length: candidates.count }, (_, index) => this.#idAt(candidates, index))
+    const removed = this.#left.filter((id) => !left.includes(id))
+    this.#left = left
+    return removed
+  }
+
+  #byId<T>(candidates: Candidates, values: Float64Array, convert: (value: number) => T): Record<string, T> {
+    return Object.fromEntries(
+      Array.from({ length: candidates.count }, (_, i) => [this.#idAt(candidates, i), convert(values[i] ?? Number.NaN)]),
+    )
+  }
+}
