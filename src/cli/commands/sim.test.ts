@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startSimulators } from '#apps/simulators.ts'
+import { describeSim, simCommand } from './sim.ts'
+
+test('the help names every flag and shows examples', () => {
+  const help = simCommand().helpInformation()
+  for (const flag of [
+    '--engine',
+    '--model',
+    '--lora',
+    '--ttft',
+    '--tpot',
+    '--max-num-seqs',
+    '--kv-blocks',
+    '--count',
+  ]) {
+    assert.ok(help.includes(flag), flag)
+  }
+})
+
+test('values that make no sense are refused with the flag', () => {
+  const cases = [
+    ['--port', 'eighty'],
+    ['--ttft', '-1'],
+    ['--max-num-seqs', '0'],
+    ['--engine', 'other'],
+  ]
+  for (const args of cases) {
+    const command = simCommand()
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} })
+    assert.throws(() => command.parse(args, { from: 'user' }), new RegExp(`option '${args[0]} `))
+  }
+})
+
+test('names come repeated or separated by commas', () => {
+  const command = simCommand().action(() => {})
+  command.parse(['--model', 'a', '--model', 'b', '--lora', 'x, y', '--lora', 'z'], { from: 'user' })
+  assert.deepEqual(
+    [command.opts()['model'], command.opts()['lora']],
+    [
+      ['a', 'b'],
+      ['x', 'y', 'z'],
+    ],
+  )
+})
+
+test('one line says where a server is and what it serves', async () => {
+  const { sims, close } = await startSimulators([{ engine: 'sglang', models: ['m'], adapters: ['a', 'b'] }])
+  assert.deepEqual(
+    sims.map(describeSim),
+    sims.map(({ port }) => `http://127.0.0.1:${port}  sglang  model m  adapters a, b`),
+  )
+  await close()
+})

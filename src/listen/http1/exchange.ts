@@ -1,0 +1,172 @@
+import type { Exchange, ExchangeObserver, RequestHead } from '#contracts/exchange.ts'
+import type { HeaderList } from '#core/header-list.ts'
+import type { Body } from '#core/request.ts'
+import { statusText } from '#wire/http1/status-text.ts'
+import type { Http1Connection } from './connection.ts'
+import type { FoundHead } from './find-head.ts'
+
+const emptyHead: RequestHead = { method: '', target: '', headers: [] }
+const emptyBody: Body = { slices: [], bytes: 0 }
+
+const stage = { fresh: 0, started: 1, ended: 2 } as const
+
+/** How the body of an answer is framed. */
+const framing = { length: 0, chunked: 1, close: 2, none: 3 } as const
+
+/** Room for a chunk's size line and its closing CRLF, and the last chunk. */
+const chunkOverhead = 24
+
+/** One request and its answer on an HTTP/1.x connection. */
+export class Http1Exchange implements Exchange {
+  readonly head: RequestHead
+  readonly startedAtMs: number
+  body: Body = emptyBody
+  aborted = false
+  observer: ExchangeObserver | undefined = undefined
+  readonly #connection: Http1Connection
+  readonly #minor: number
+  #keepAlive: boolean
+  #stage: number = stage.fresh
+  #framing: number = framing.none
+  #remaining = 0
+  #headText = ''
+  /** What `write` added since the last flush: buffer, start, end, ... of the caller's memory. */
+  #buffers: Buffer[] = []
+  #ranges: number[] = []
+  #pendingBytes = 0
+
+  constructor(connection: Http1Connection, found: FoundHead | undefined, startedAtMs: number) {
+    this.#connection = connection
+    this.startedAtMs = startedAtMs
+    this.head = found?.head ?? emptyHead
+    this.#minor = found?.head.minor ?? 1
+    this.#keepAlive = found !== undefined && wantsKeepAlive(found)
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress
+  }
+
+  get listener(): string {
+    return this.#connection.context.listener
+  }
+
+  /** The connection ends after this answer. */
+  closeAfter(): void {
+    this.#keepAlive = false
+  }
+
+  reply(status: number, headers: HeaderList, body: Buffer): void {
+    const isHead = this.head.method === 'HEAD'
+    this.start(status, headers, body.length, !isHead && status !== 204)
+    if (this.#framing !== framing.none) this.write(body, 0, body.length)
+    this.end()
+  }
+
+  start(status: number, headers: HeaderList, bodyBytes: number | undefined, hasBody: boolean): void {
+    if (this.#stage !== stage.fresh) return
+    this.#stage = stage.started
+    if (this.#connection.context.isDraining()) this.#keepAlive = false
+    let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`
+    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
+    if (bodyBytes !== undefined) {
+      this.#framing = hasBody ? framing.length : framing.none
+      this.#remaining = hasBody ? bodyBytes : 0
+      if (status !== 204) text += `content-length: ${bodyBytes}\r\n`
+    } else if (!hasBody) this.#framing = framing.none
+    else if (this.#minor === 1) {
+      this.#framing = framing.chunked
+      text += 'transfer-encoding: chunked\r\n'
+    } else {
+      this.#framing = framing.close
+      this.#keepAlive = false
+    }
+    if (!this.#keepAlive) text += 'connection: close\r\n'
+    else if (this.#minor === 0) text += 'connection: keep-alive\r\n'
+    this.#headText = `${text}\r\n`
+  }
+
+  write(data: Buffer, start: number, end: number): void {
+    if (end <= start || this.#stage !== stage.started || this.#framing === framing.none) return
+    this.#buffers.push(data)
+    this.#ranges.push(start, end)
+    this.#pendingBytes += end - start
+  }
+
+  flush(): boolean {
+    if (this.#stage !== stage.started) return true
+    return this.#send(false)
+  }
+
+  end(): void {
+    if (this.#stage !== stage.started) return
+    this.#send(true)
+    this.#stage = stage.ended
+    // A body shorter than promised must not let the next answer be read as its rest.
+    const keepAlive = this.#keepAlive && this.#remaining === 0
+    this.#connection.finished(this, keepAlive)
+  }
+
+  cut(): void {
+    if (this.#stage === stage.ended) return
+    if (this.#stage === stage.started) this.#send(false)
+    this.#stage = stage.ended
+    this.#connection.finished(this, false)
+  }
+
+  recycleBody(): void {
+    this.body = emptyBody
+    this.#connection.recycle(this)
+  }
+
+  /** The client has gone. */
+  abort(): void {
+    if (this.#stage === stage.ended) return
+    this.#stage = stage.ended
+    this.aborted = true
+    this.observer?.aborted()
+  }
+
+  /** The socket has taken everything that was written. */
+  drained(): void {
+    this.#connection.noteProgress()
+    if (this.#stage !== stage.ended) this.observer?.drained()
+  }
+
+  /** Head, pending body and framing in one buffer, one write: one system call and one packet for what came together. */
+  #send(isLast: boolean): boolean {
+    const head = this.#headText
+    const body = this.#pendingBytes
+    const isChunked = this.#framing === framing.chunked
+    if (head.length === 0 && body === 0 && !(isLast && isChunked)) return true
+    if (this.#framing === framing.length && body > this.#remaining) return this.#overrun()
+    const out = Buffer.allocUnsafe(head.length + body + (isChunked ? chunkOverhead : 0))
+    let at = head.length === 0 ? 0 : out.write(head, 0, 'latin1')
+    if (isChunked && body > 0) at += out.write(`${body.toString(16)}\r\n`, at, 'latin1')
+    for (let i = 0; i < this.#buffers.length; i++) {
+      const start = this.#ranges[2 * i] as number
+      const end = this.#ranges[2 * i + 1] as number
+      at += (this.#buffers[i] as Buffer).copy(out, at, start, end)
+    }
+    if (isChunked && body > 0) at += out.write('\r\n', at, 'latin1')
+    if (isChunked && isLast) at += out.write('0\r\n\r\n', at, 'latin1')
+    this.#headText = ''
+    this.#buffers.length = 0
+    this.#ranges.length = 0
+    this.#pendingBytes = 0
+    if (this.#framing === framing.length) this.#remaining -= body
+    return this.#connection.socket.write(at === out.length ? out : out.subarray(0, at))
+  }
+
+  /** More body than the length promised: a mistake of ours; the connection is the only thing left to give up. */
+  #overrun(): boolean {
+    this.#connection.destroy()
+    return false
+  }
+}
+
+function wantsKeepAlive(found: FoundHead): boolean {
+  const { connection } = found.head.framing
+  if (connection.includes('close')) return false
+  return found.head.minor === 1 || connection.includes('keep-alive')
+}

@@ -1,0 +1,64 @@
+import type { ScheduleRequest } from '#contracts/schedule.ts'
+import type { Clock, Rng } from '#core/clock.ts'
+import type { OutcomeDraft } from '#core/outcome.ts'
+import { isRefusal, type Refusal, refuse } from '#core/refusal.ts'
+import type { InferenceRequest } from '#core/request.ts'
+import { adapterIdOf } from '#datastore/adapter-ids.ts'
+import type { Destination } from '#proxy/destination.ts'
+import type { RouteResult } from '#route/compile-rule.ts'
+import type { Runtime } from './runtime.ts'
+
+/** What a decision needs beside the request and the runtime. */
+export interface DecidePorts {
+  readonly outcome: OutcomeDraft
+  readonly clock: Clock
+  readonly rng: Rng
+}
+
+const severalModels =
+  'The body names no model and the gateway serves several. Name one, or set the x-infer-model header.'
+
+/** Where a request may go: its route is settled; each call of `choose` picks and reserves an endpoint there. */
+export class Decision {
+  readonly #runtime: Runtime
+  readonly #route: RouteResult
+  readonly #asked: ScheduleRequest
+
+  constructor(runtime: Runtime, route: RouteResult, asked: ScheduleRequest) {
+    this.#runtime = runtime
+    this.#route = route
+    this.#asked = asked
+  }
+
+  /** The best endpoint but for the slots in `tried`, reserved in the same step. Once per try. */
+  choose(tried: readonly number[]): Destination | Refusal {
+    const pick = this.#runtime.scheduler.pick(this.#route.modelServer, this.#asked, tried)
+    if (isRefusal(pick)) return pick
+    const { modelServer, endpoint, lease, decision } = pick
+    return { modelServer, endpoint, lease, decision, upstreamModel: this.#route.upstreamModel }
+  }
+}
+
+/** route -> schedule, shared by all doors: which model server now, which endpoint when the proxy asks. */
+export function decide(request: InferenceRequest, runtime: Runtime, ports: DecidePorts): Decision | Refusal {
+  const { scheduler, routes, onlyModel } = runtime
+  const { outcome, clock, rng } = ports
+  const model = request.model === '' ? onlyModel : request.model
+  if (model === undefined) return refuse('missing-model', severalModels, { param: 'model' })
+  const route = routes.route({ model, headers: request.headers, path: request.path }, scheduler.isUsable, rng)
+  if (isRefusal(route)) return route
+  outcome.route = route.route
+  outcome.skippedTargets = route.skippedTargets
+  return new Decision(runtime, route, {
+    model: route.upstreamModel ?? model,
+    adapter: route.isAdapter ? adapterIdOf(runtime.adapterIds, model) : -1,
+    headers: request.headers,
+    body: request.body,
+    promptSpans: request.promptSpans,
+    promptBytes: request.promptBytes,
+    maxTokens: request.maxTokens,
+    session: request.session,
+    stream: request.stream,
+    nowMs: clock.nowMs(),
+  })
+}

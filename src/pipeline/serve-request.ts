@@ -1,0 +1,134 @@
+import type { Exchange, ExchangeHandler } from '#contracts/exchange.ts'
+import type { Clock, Rng } from '#core/clock.ts'
+import { faultFrom } from '#core/fault.ts'
+import { headerOf } from '#core/header-list.ts'
+import { draftOutcome, type OutcomeDraft } from '#core/outcome.ts'
+import { isRefusal, type Refusal, refuse } from '#core/refusal.ts'
+import type { InferenceRequest } from '#core/request.ts'
+import { apiOfPath } from '#dialect/apis.ts'
+import type { Recorder } from '#observe/record-outcome.ts'
+import { parseHead, pathOf, RequestParser } from '#parse/parse-request.ts'
+import type { Forwarder } from '#proxy/forwarder.ts'
+import { answerJson, answerRefusal } from './answer.ts'
+import { decide } from './decide.ts'
+import { isModelsPath, modelsDocument } from './models.ts'
+import { RequestRun } from './request-run.ts'
+import type { Runtime } from './runtime.ts'
+
+/** What the HTTP door needs. */
+export interface ServePorts {
+  readonly forwarder: Forwarder
+  readonly recorder: Recorder
+  readonly clock: Clock
+  readonly rng: Rng
+  readonly newId: () => string
+  /** Told about faults of our own, with the request id; they are answered as `internal-error`. */
+  readonly onFault: (fault: Error, requestId: string) => void
+}
+
+const requestIdPattern = /^[\x21-\x7e]{1,128}$/
+
+/**
+ * The HTTP door: parse, decide, proxy, observe. Every request ends in exactly one recorded outcome. Holds the runtime
+ * in force; a request in flight keeps the one it started with.
+ */
+export class RequestServer implements ExchangeHandler {
+  runtime: Runtime
+  isDraining = false
+  readonly #ports: ServePorts
+  readonly #parser = new RequestParser()
+
+  constructor(runtime: Runtime, ports: ServePorts) {
+    this.runtime = runtime
+    this.#ports = ports
+  }
+
+  begin(exchange: Exchange): Refusal | undefined {
+    if (this.isDraining) return refuse('draining', 'This gateway is shutting down. Try again.', { retryAfterS: 1 })
+    if (isModelsPath(pathOf(exchange.head.target))) return undefined
+    const api = parseHead(exchange.head)
+    return isRefusal(api) ? api : undefined
+  }
+
+  serve(exchange: Exchange): void {
+    const outcome = this.#draft(exchange)
+    try {
+      this.#serve(exchange, outcome)
+    } catch (caught) {
+      const fault = faultFrom(caught)
+      this.#ports.onFault(fault, outcome.requestId)
+      outcome.errorSource = fault.source
+      this.refuseWith(exchange, refuse('internal-error', 'The gateway made a mistake. Try again.'), outcome)
+    }
+  }
+
+  refuse(exchange: Exchange, refusal: Refusal): void {
+    this.refuseWith(exchange, refusal, this.#draft(exchange))
+  }
+
+  #serve(exchange: Exchange, outcome: OutcomeDraft): void {
+    const { runtime } = this
+    if (isModelsPath(outcome.path)) return this.#serveModels(exchange, outcome, runtime)
+    const api = parseHead(exchange.head)
+    if (isRefusal(api)) return this.refuseWith(exchange, api, outcome)
+    const request = this.#parser.parse(exchange, api, outcome.requestId)
+    if (isRefusal(request)) return this.refuseWith(exchange, request, outcome)
+    outcome.model = request.model
+    outcome.stream = request.stream
+    this.#forward(exchange, request, outcome, runtime)
+  }
+
+  #forward(exchange: Exchange, request: InferenceRequest, outcome: OutcomeDraft, runtime: Runtime): void {
+    const { forwarder, recorder, clock, rng } = this.#ports
+    const decision = decide(request, runtime, { outcome, clock, rng })
+    if (isRefusal(decision)) return this.refuseWith(exchange, decision, outcome)
+    const { exposeEndpoint } = runtime.snapshot
+    const inFlight = recorder.inFlight(request.model)
+    inFlight.add(1)
+    forwarder.forward(new RequestRun(this, { exchange, request, outcome, decision, exposeEndpoint, inFlight }))
+  }
+
+  #serveModels(exchange: Exchange, outcome: OutcomeDraft, runtime: Runtime): void {
+    const document = modelsDocument(runtime.models, exchange.head.method, outcome.path)
+    if (isRefusal(document)) return this.refuseWith(exchange, document, outcome)
+    outcome.status = 200
+    outcome.responseBytes = document.length
+    answerJson(exchange, 200, document, outcome.requestId)
+    this.record(outcome)
+  }
+
+  /** Answers a refusal and records the outcome. */
+  refuseWith(exchange: Exchange, refusal: Refusal, outcome: OutcomeDraft): void {
+    outcome.refusal = refusal.reason
+    outcome.errorSource ??= sourceOf(refusal)
+    outcome.status = answerRefusal(exchange, refusal, outcome.requestId)
+    this.record(outcome)
+  }
+
+  #draft(exchange: Exchange): OutcomeDraft {
+    const { head, body } = exchange
+    const outcome = draftOutcome(exchange.startedAtMs)
+    const sent = headerOf(head.headers, 'x-request-id')
+    outcome.requestId = sent !== undefined && requestIdPattern.test(sent) ? sent : this.#ports.newId()
+    outcome.listener = exchange.listener
+    outcome.clientAddress = exchange.remoteAddress
+    outcome.method = head.method
+    outcome.path = pathOf(head.target)
+    outcome.api = apiOfPath(outcome.path)?.name
+    outcome.receivedAtMs = this.#ports.clock.nowMs()
+    outcome.requestBytes = body.bytes
+    return outcome
+  }
+
+  /** Records how a request ended; once for each. */
+  record(outcome: OutcomeDraft): void {
+    outcome.endedAtMs = this.#ports.clock.nowMs()
+    this.#ports.recorder.record(outcome)
+  }
+}
+
+/** Who is to blame for a refusal: the client for what it sent, the upstream for what it did, else nobody. */
+function sourceOf(refusal: Refusal): OutcomeDraft['errorSource'] {
+  if (refusal.reason.startsWith('upstream-')) return 'upstream'
+  return refusal.reason === 'internal-error' ? 'self' : undefined
+}

@@ -1,0 +1,156 @@
+import type { Span } from '#core/request.ts'
+import { noUsage, type Usage } from '#core/usage.ts'
+import type { Dialect, JsonRecord } from '#dialect/dialect.ts'
+import { isJsonRecord } from '#dialect/dialect.ts'
+import { eventData, eventEnd, lastEventEnd } from '#wire/sse.ts'
+import { ModelFinder } from './model-spans.ts'
+import type { ReplyFilter, ReplySink, ReplyWork } from './reply-filter.ts'
+
+/** An event longer than this is passed on in pieces, unread. */
+const maxHeldBytes = 256 * 1024
+
+const usageKey = Buffer.from('"usage"')
+/** Of SGLang's /generate, in every event. */
+const metaKey = Buffer.from('"meta_info"')
+const nothing = Buffer.alloc(0)
+
+/**
+ * Stream of server-sent events. Passes whole events on, so that a stream which breaks can be ended with a well-formed
+ * error; events that arrived together leave together. Only events that mention usage are read, and only streams whose
+ * model was renamed are rewritten.
+ */
+export class SseReply implements ReplyFilter {
+  usage: Usage = noUsage
+  readonly #dialect: Dialect
+  readonly #hideUsage: boolean
+  readonly #modelText: Buffer | undefined
+  readonly #finder: ModelFinder | undefined
+  #usageKey: Buffer | undefined = undefined
+  /** The beginning of an event: ours, not the caller's memory. */
+  #carry: Buffer | undefined = undefined
+  /** Inside an event that is too long to hold: its rest passes through. */
+  #passing = false
+  /** The last two bytes passed on: the blank line that ends the event may be split. */
+  #passedEnd: Buffer = nothing
+
+  constructor(dialect: Dialect, work: ReplyWork) {
+    this.#dialect = dialect
+    this.#hideUsage = work.hideUsage
+    this.#modelText = work.clientModel === undefined ? undefined : Buffer.from(JSON.stringify(work.clientModel))
+    this.#finder = work.clientModel === undefined ? undefined : new ModelFinder()
+  }
+
+  /** True when what went to the client so far ends between two events. */
+  get isBetweenEvents(): boolean {
+    return !this.#passing
+  }
+
+  lengthChange(): number | undefined {
+    return this.#hideUsage || this.#finder !== undefined ? undefined : 0
+  }
+
+  push(data: Buffer, start: number, end: number, sink: ReplySink): void {
+    const carry = this.#carry
+    if (carry === undefined) {
+      const rest = this.#events(data, start, end, start, sink)
+      if (rest < end) this.#carry = Buffer.from(data.subarray(rest, end))
+      return
+    }
+    const joined = Buffer.concat([carry, data.subarray(start, end)])
+    // No event ends in the carry, so the search need not begin before the blank line that may be split.
+    const rest = this.#events(joined, 0, joined.length, Math.max(0, carry.length - 3), sink)
+    this.#carry = rest < joined.length ? joined.subarray(rest) : undefined
+  }
+
+  finish(sink: ReplySink): void {
+    const rest = this.#carry
+    this.#carry = undefined
+    // Engines end with a blank line; a last event without one is not dispatched by clients, but it is theirs.
+    if (rest !== undefined) this.#complete(rest, 0, rest.length, sink)
+  }
+
+  /** Passes on what is complete; returns where the incomplete rest begins. */
+  #events(data: Buffer, from: number, end: number, searchFrom: number, sink: ReplySink): number {
+    let start = from
+    if (this.#passing) {
+      start = this.#pass(data, from, end, sink)
+      if (this.#passing) return end
+    }
+    const boundary = lastEventEnd(data, Math.max(start, searchFrom), end)
+    if (boundary > start) this.#complete(data, start, boundary, sink)
+    const rest = Math.max(boundary, start)
+    if (end - rest <= maxHeldBytes) return rest
+    this.#passing = true
+    this.#passedEnd = nothing
+    return this.#pass(data, rest, end, sink)
+  }
+
+  /** Inside an event too long to hold: passes it on and returns where it ends, or `end`. */
+  #pass(data: Buffer, start: number, end: number, sink: ReplySink): number {
+    const seen = Buffer.concat([this.#passedEnd, data.subarray(start, end)])
+    const found = eventEnd(seen, 0, seen.length)
+    const boundary = found < 0 ? end : found - this.#passedEnd.length + start
+    sink.write(data, start, boundary)
+    this.#passing = found < 0
+    this.#passedEnd = found < 0 ? seen.subarray(Math.max(0, seen.length - 2)) : nothing
+    return boundary
+  }
+
+  /** One or more whole events. */
+  #complete(data: Buffer, start: number, end: number, sink: ReplySink): void {
+    const events = data.subarray(start, end)
+    this.#usageKey ??= events.includes(metaKey) ? metaKey : usageKey
+    const mentionsUsage = events.includes(this.#usageKey)
+    if (!mentionsUsage && this.#finder === undefined) return sink.write(data, start, end)
+    let pos = start
+    while (pos < end) {
+      const found = eventEnd(data, pos, end)
+      const next = found < 0 ? end : found
+      this.#event(data, { start: pos, end: next }, mentionsUsage, sink)
+      pos = next
+    }
+  }
+
+  #event(data: Buffer, event: Span, mentionsUsage: boolean, sink: ReplySink): void {
+    const payload = eventData(data, event.start, event.end)
+    if (payload === undefined) return sink.write(data, event.start, event.end)
+    const record = mentionsUsage ? parseRecord(data.subarray(payload.start, payload.end)) : undefined
+    if (record !== undefined) {
+      this.#noteUsage(record)
+      if (this.#hideUsage && this.#dialect.isUsageOnly(record)) return
+    }
+    this.#rewrite(data, event, payload, sink)
+  }
+
+  #noteUsage(record: JsonRecord): void {
+    const usage = this.#dialect.usageOf(record)
+    if (usage === undefined) return
+    this.usage = {
+      inputTokens: usage.inputTokens ?? this.usage.inputTokens,
+      outputTokens: usage.outputTokens ?? this.usage.outputTokens,
+      cachedTokens: usage.cachedTokens ?? this.usage.cachedTokens,
+    }
+  }
+
+  /** Passes an event on with the client's model name in its payload. */
+  #rewrite(data: Buffer, { start, end }: Span, payload: Span, sink: ReplySink): void {
+    let pos = start
+    if (this.#finder !== undefined && this.#modelText !== undefined) {
+      for (const span of this.#finder.find(data, payload.start, payload.end)) {
+        sink.write(data, pos, span.start)
+        sink.write(this.#modelText, 0, this.#modelText.length)
+        pos = span.end
+      }
+    }
+    sink.write(data, pos, end)
+  }
+}
+
+function parseRecord(text: Buffer): JsonRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(text.toString('utf8'))
+    return isJsonRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
