@@ -59,7 +59,7 @@ export const confinements: readonly Confinement[] = [
   { modules: ['undici'], to: ['proxy', 'kube', 'scraper'] },
   { modules: ['zod'], to: ['config', 'contracts', 'plugins'] },
   { modules: ['yaml'], to: ['config'] },
-  { modules: ['re2js'], to: ['config', 'route'] },
+  { modules: ['re2js'], to: ['config', 'controller', 'route'] },
   { modules: ['pino', 'prom-client'], to: ['observe'] },
   { modules: ['commander'], to: ['cli'] },
   { modules: ['process.env'], to: ['cli', 'config/load.ts'] },

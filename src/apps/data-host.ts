@@ -62,7 +62,11 @@ export class DataHost {
     return new Promise((resolve, reject) => {
       worker.on('message', (event: AnyEvent) => {
         if (event.kind === 'started') resolve({ host, listeners: event.listeners })
-        else if (event.kind === 'failed') reject(listenFault(event.message, event.code))
+        else if (event.kind === 'failed') {
+          host.#ending = true
+          reject(listenFault(event.message, event.code))
+          void worker.terminate()
+        }
       })
       worker.on('error', (error) => {
         reject(error)

@@ -152,7 +152,7 @@ export class DataPlane {
       },
       onRefusedConnection: () => this.#recorder.refused('too-many-connections'),
     })
-    const port = await listener.listen(plan.port !== 0)
+    const port = await listener.listen()
     this.#listeners.set(listenerKey(plan), listener)
     this.#open = [...this.#open, { name: plan.name, address: plan.address, port, tls: plan.tls !== undefined }]
   }

@@ -233,7 +233,6 @@ export class Gateway {
   /** Without its data thread the process serves nobody: it ends, so that whoever watches it starts another. */
   #dataThreadEnded(error: Error): void {
     this.#plan.log.error({ stack: error.stack }, `the data thread ended: ${error.message}`)
-    process.exitCode = 1
-    void this.close().finally(() => process.exit(1))
+    process.exit(1)
   }
 }

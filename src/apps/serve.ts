@@ -33,7 +33,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const loaded = await watch.start()
   if (!loaded.ok) {
     watch.close()
-    process.stderr.write(renderProblems(loaded.problems, { color: process.stderr.isTTY }))
+    process.stderr.write(`${renderProblems(loaded.problems, { color: process.stderr.isTTY })}\n`)
     return 1
   }
   const log = createProcessLog({ level: loaded.snapshot.logging.level, pretty: process.stderr.isTTY })

@@ -41,7 +41,7 @@ async function running(handler: ExchangeHandler, clock = systemClock()): Promise
   const plan = { name: 'test', address: '127.0.0.1', port: 0, tls: undefined }
   const ports = { handler, clock, onConnections: () => {}, onRefusedConnection: () => {} }
   const listener = new Listener(plan, limits, ports)
-  return { listener, port: await listener.listen(false) }
+  return { listener, port: await listener.listen() }
 }
 
 async function opened(port: number): Promise<Socket> {

@@ -58,11 +58,11 @@ export class Listener {
   }
 
   /** Opens the socket; resolves with the port, rejects with the system's error. */
-  listen(reusePort: boolean): Promise<number> {
+  listen(): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
       const { address: host, port } = this.plan
-      this.#server.listen({ host, port, backlog, reusePort, exclusive: true }, () => {
+      this.#server.listen({ host, port, backlog, exclusive: true }, () => {
         this.#server.off('error', reject)
         this.#server.on('error', () => {})
         this.#sweepLater()

@@ -116,6 +116,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     if (this.#connection?.isFlushed === true) this.#job.exchange.recycleBody()
     reply.finish()
     outcome.usage = reply.usage
+    if (outcome.status >= 500) outcome.errorSource = 'upstream'
     this.#observe(outcome.status)
     this.#end()
   }

@@ -124,8 +124,9 @@ export class ResponseReader {
 
   #readChunks(input: Buffer, from: number, end: number, sink: ResponseSink): number {
     const chunks = this.#chunks
+    if (chunks === undefined) return from
     let pos = from
-    while (chunks !== undefined && pos < end && !chunks.done && !this.#cancelled) {
+    while (pos < end && !chunks.done && !this.#cancelled) {
       pos = chunks.next(input, pos, end)
       if (chunks.dataEnd > chunks.dataStart) sink.data(input, chunks.dataStart, chunks.dataEnd)
       if (chunks.error !== undefined) {
@@ -133,7 +134,7 @@ export class ResponseReader {
         return pos
       }
     }
-    this.complete = chunks?.done === true
+    this.complete = chunks.done
     return pos
   }
 }

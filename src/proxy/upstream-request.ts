@@ -63,12 +63,17 @@ export function upstreamHead(
     if (dropped.has(name) || name.startsWith(controlPrefix)) continue
     if (named !== undefined && named.has(name)) continue
     if (provider !== undefined && !forProviders.has(name)) continue
-    if (setHeaders.length > 0 && setHeaders.some((set) => set.name === name)) continue
+    if (isSet(setHeaders, name)) continue
     text += `${name}: ${headers[i + 1]}\r\n`
   }
   for (const { name, value } of setHeaders) text += `${name}: ${value}\r\n`
   if (endpoint.rank !== undefined) text += `x-data-parallel-rank: ${endpoint.rank}\r\n`
   return `${text}x-request-id: ${request.id}\r\ncontent-length: ${bodyBytes}\r\n\r\n`
+}
+
+function isSet(setHeaders: ModelServerPlan['setHeaders'], name: string): boolean {
+  for (const set of setHeaders) if (set.name === name) return true
+  return false
 }
 
 /** The client's target behind the model server's base path. */

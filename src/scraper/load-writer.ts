@@ -13,6 +13,7 @@ export class LoadWriter {
   readonly #adapterId: (name: string) => number
   #inUse: readonly string[] | undefined = undefined
   #loaded: readonly string[] | undefined = undefined
+  #inFlightAtStart = 0
 
   /** `adapterId` gives the id of an adapter name, or a negative number when there is none left. */
   constructor(table: EndpointTable, endpoint: EndpointPlan, adapterId: (name: string) => number) {
@@ -30,10 +31,20 @@ export class LoadWriter {
     return [...new Set([...(this.#inUse ?? []), ...(this.#loaded ?? [])])]
   }
 
+  /** A page is being asked for: notes how many requests are ours. */
+  begin(): void {
+    this.#inFlightAtStart = this.#inFlight()
+  }
+
+  /**
+   * Writes what a page said. The engine counted some moment between `begin` and now, so the greater number of ours is
+   * taken as the part of its numbers that is ours.
+   */
   writeReading(reading: LoadReading, atMs: number): void {
     if (!this.#isMine()) return
     const table = this.#table
     const { slot } = this.endpoint
+    table.inFlightAtReport[slot] = Math.max(this.#inFlightAtStart, this.#inFlight())
     table.running[slot] = reading.running
     table.waiting[slot] = reading.waiting
     table.kvUse[slot] = reading.kvUse
@@ -68,11 +79,16 @@ export class LoadWriter {
     table.waiting[slot] = Number.NaN
     table.kvUse[slot] = Number.NaN
     table.adapterCount[slot] = Number.NaN
+    table.inFlightAtReport[slot] = Number.NaN
   }
 
   #writeAdapters(): void {
     if (!this.#isMine() || (this.#inUse === undefined && this.#loaded === undefined)) return
     setAdapters(this.#table, this.endpoint.slot, this.adapters.map(this.#adapterId))
+  }
+
+  #inFlight(): number {
+    return Atomics.load(this.#table.inFlight, this.endpoint.slot)
   }
 
   #isMine(): boolean {

@@ -161,6 +161,7 @@ export class ScrapeSource {
     const client = task === 'page' ? this.#pages : this.#main
     const pending = { task, client, startedMs: nowMs }
     this.#pending = pending
+    if (task === 'page') for (const writer of this.#writers) writer.begin()
     client.get(this.#pathOf(task), (answer) => {
       // After close() a late answer is nobody's.
       if (this.#pending !== pending) return

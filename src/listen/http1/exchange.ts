@@ -13,9 +13,6 @@ const stage = { fresh: 0, started: 1, ended: 2 } as const
 /** How the body of an answer is framed. */
 const framing = { length: 0, chunked: 1, close: 2, none: 3 } as const
 
-/** Room for a chunk's size line and its closing CRLF, and the last chunk. */
-const chunkOverhead = 24
-
 /** One request and its answer on an HTTP/1.x connection. */
 export class Http1Exchange implements Exchange {
   readonly head: RequestHead
@@ -135,27 +132,34 @@ export class Http1Exchange implements Exchange {
 
   /** Head, pending body and framing in one buffer, one write: one system call and one packet for what came together. */
   #send(isLast: boolean): boolean {
-    const head = this.#headText
-    const body = this.#pendingBytes
-    const isChunked = this.#framing === framing.chunked
-    if (head.length === 0 && body === 0 && !(isLast && isChunked)) return true
-    if (this.#framing === framing.length && body > this.#remaining) return this.#overrun()
-    const out = Buffer.allocUnsafe(head.length + body + (isChunked ? chunkOverhead : 0))
-    let at = head.length === 0 ? 0 : out.write(head, 0, 'latin1')
-    if (isChunked && body > 0) at += out.write(`${body.toString(16)}\r\n`, at, 'latin1')
+    const bytes = this.#pendingBytes
+    const before = this.#textBefore(bytes)
+    const after = this.#framing === framing.chunked ? chunkEnd(bytes > 0, isLast) : ''
+    if (before.length + bytes + after.length === 0) return true
+    if (this.#framing === framing.length) {
+      if (bytes > this.#remaining) return this.#overrun()
+      this.#remaining -= bytes
+    }
+    const out = Buffer.allocUnsafe(before.length + bytes + after.length)
+    if (before.length > 0) out.write(before, 0, 'latin1')
+    let at = before.length
     for (let i = 0; i < this.#buffers.length; i++) {
       const start = this.#ranges[2 * i] as number
       const end = this.#ranges[2 * i + 1] as number
       at += (this.#buffers[i] as Buffer).copy(out, at, start, end)
     }
-    if (isChunked && body > 0) at += out.write('\r\n', at, 'latin1')
-    if (isChunked && isLast) at += out.write('0\r\n\r\n', at, 'latin1')
+    if (after.length > 0) out.write(after, at, 'latin1')
     this.#headText = ''
     this.#buffers.length = 0
     this.#ranges.length = 0
     this.#pendingBytes = 0
-    if (this.#framing === framing.length) this.#remaining -= body
-    return this.#connection.socket.write(at === out.length ? out : out.subarray(0, at))
+    return this.#connection.socket.write(out)
+  }
+
+  /** The head, when it has not left yet, and the size line of the chunk to come. */
+  #textBefore(bytes: number): string {
+    if (bytes === 0 || this.#framing !== framing.chunked) return this.#headText
+    return `${this.#headText}${bytes.toString(16)}\r\n`
   }
 
   /** More body than the length promised: a mistake of ours; the connection is the only thing left to give up. */
@@ -163,6 +167,12 @@ export class Http1Exchange implements Exchange {
     this.#connection.destroy()
     return false
   }
+}
+
+/** What closes a chunk, and the body behind the last one. */
+function chunkEnd(hasData: boolean, isLast: boolean): string {
+  if (isLast) return hasData ? '\r\n0\r\n\r\n' : '0\r\n\r\n'
+  return hasData ? '\r\n' : ''
 }
 
 function wantsKeepAlive(found: FoundHead): boolean {

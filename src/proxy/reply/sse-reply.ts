@@ -28,6 +28,8 @@ export class SseReply implements ReplyFilter {
   #usageKey: Buffer | undefined = undefined
   /** The beginning of an event: ours, not the caller's memory. */
   #carry: Buffer | undefined = undefined
+  /** No event ends before it. */
+  #searchFrom = 0
   /** Inside an event that is too long to hold: its rest passes through. */
   #passing = false
   /** The last two bytes passed on: the blank line that ends the event may be split. */
@@ -52,13 +54,15 @@ export class SseReply implements ReplyFilter {
   push(data: Buffer, start: number, end: number, sink: ReplySink): void {
     const carry = this.#carry
     if (carry === undefined) {
-      const rest = this.#events(data, start, end, start, sink)
+      this.#searchFrom = start
+      const rest = this.#events(data, start, end, sink)
       if (rest < end) this.#carry = Buffer.from(data.subarray(rest, end))
       return
     }
     const joined = Buffer.concat([carry, data.subarray(start, end)])
-    // No event ends in the carry, so the search need not begin before the blank line that may be split.
-    const rest = this.#events(joined, 0, joined.length, Math.max(0, carry.length - 3), sink)
+    // Of the carry only the end matters: a blank line may be split.
+    this.#searchFrom = Math.max(0, carry.length - 3)
+    const rest = this.#events(joined, 0, joined.length, sink)
     this.#carry = rest < joined.length ? joined.subarray(rest) : undefined
   }
 
@@ -70,13 +74,13 @@ export class SseReply implements ReplyFilter {
   }
 
   /** Passes on what is complete; returns where the incomplete rest begins. */
-  #events(data: Buffer, from: number, end: number, searchFrom: number, sink: ReplySink): number {
+  #events(data: Buffer, from: number, end: number, sink: ReplySink): number {
     let start = from
     if (this.#passing) {
       start = this.#pass(data, from, end, sink)
       if (this.#passing) return end
     }
-    const boundary = lastEventEnd(data, Math.max(start, searchFrom), end)
+    const boundary = lastEventEnd(data, Math.max(start, this.#searchFrom), end)
     if (boundary > start) this.#complete(data, start, boundary, sink)
     const rest = Math.max(boundary, start)
     if (end - rest <= maxHeldBytes) return rest

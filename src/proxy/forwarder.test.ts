@@ -1,0 +1,303 @@
+import assert from 'node:assert/strict'
+import { createServer, type Server, type Socket } from 'node:net'
+import { test } from 'node:test'
+import type { Exchange, ExchangeObserver } from '#contracts/exchange.ts'
+import { type Clock, systemClock } from '#core/clock.ts'
+import { manualClock } from '#core/manual-clock.ts'
+import { draftOutcome, type OutcomeDraft } from '#core/outcome.ts'
+import { isRefusal, type Refusal, refuse } from '#core/refusal.ts'
+import { createEndpointTable, type EndpointTable } from '#datastore/endpoint-table.ts'
+import { acquire, openLeases } from '#datastore/lease.ts'
+import { endpointPlan, modelServerPlan } from '#datastore/snapshot-case.ts'
+import { parseHead, RequestParser } from '#parse/parse-request.ts'
+import { Forwarder, type ForwardJob } from './forwarder.ts'
+import { UpstreamPools } from './upstream-pools.ts'
+
+const chat = '{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[]}'
+const ok = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}'
+const sseHead = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n'
+const event = 'data: {"choices":[{}]}\n\n'
+const eventChunk = `${event.length.toString(16)}\r\n${event}\r\n`
+
+/** What an engine does with the n-th connection's request. */
+type Script = (socket: Socket, connection: number) => void
+
+interface Engine {
+  readonly id: string
+  readonly server: Server
+  connections: number
+  closed: number
+}
+
+async function engine(script: Script): Promise<Engine> {
+  const server = createServer((socket) => {
+    const connection = state.connections++
+    socket.on('error', () => {})
+    socket.on('close', () => state.closed++)
+    socket.on('data', () => script(socket, connection))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const state: Engine = { id: `127.0.0.1:${port}`, server, connections: 0, closed: 0 }
+  return state
+}
+
+/** An exchange that keeps what is written to it. */
+class RecordedExchange implements Exchange {
+  readonly head = { method: 'POST', target: '/v1/chat/completions', headers: ['content-type', 'application/json'] }
+  readonly body = { slices: [Buffer.from(chat)], bytes: chat.length }
+  readonly remoteAddress = ''
+  readonly listener = 'test'
+  readonly startedAtMs = 0
+  aborted = false
+  observer: ExchangeObserver | undefined = undefined
+  status = 0
+  text = ''
+  how = ''
+  recycleBody(): void {}
+  reply(): void {
+    throw new Error('the forwarder does not answer by itself')
+  }
+  start(status: number): void {
+    this.status = status
+  }
+  write(data: Buffer, start: number, end: number): void {
+    this.text += data.toString('latin1', start, end)
+  }
+  flush(): boolean {
+    return true
+  }
+  end(): void {
+    this.how += 'end'
+  }
+  cut(): void {
+    this.how += 'cut'
+  }
+}
+
+interface Ended {
+  readonly exchange: RecordedExchange
+  readonly outcome: OutcomeDraft
+  readonly refusal: Refusal | undefined
+}
+
+interface Setting {
+  readonly engines: readonly Engine[]
+  readonly table: EndpointTable
+  readonly forwarder: Forwarder
+  readonly clock: Clock
+}
+
+function setting(engines: readonly Engine[], clock: Clock = systemClock()): Setting {
+  return { engines, table: createEndpointTable(), forwarder: new Forwarder(new UpstreamPools(clock), clock), clock }
+}
+
+/** Forwards one request to the engines, in order of preference; resolves when it has ended, once. */
+function forward({ engines, table, forwarder }: Setting, exchange = new RecordedExchange()): Promise<Ended> {
+  const generation = table.generation[0] ?? 0
+  const endpoints = engines.map(({ id }, slot) => endpointPlan(id, { slot, generation }))
+  const timeouts = { connectMs: 5000, firstByteMs: 2000, idleMs: 1000, totalMs: 0 }
+  const modelServer = { ...modelServerPlan('a/b', [], { timeouts }), endpoints }
+  const api = parseHead(exchange.head)
+  assert.ok(!isRefusal(api))
+  const request = new RequestParser().parse(exchange, api, 'id-1')
+  assert.ok(!isRefusal(request))
+  const outcome = draftOutcome(0)
+  outcome.receivedAtMs = 0
+  return new Promise((resolve) => {
+    const job: ForwardJob = {
+      exchange,
+      request,
+      outcome,
+      exposeEndpoint: false,
+      choose(tried) {
+        const endpoint = endpoints.find(({ slot }) => !tried.includes(slot))
+        if (endpoint === undefined) return refuse('no-endpoint', 'none left')
+        const lease = acquire(table, endpoint.slot, generation, 10)
+        return { modelServer, endpoint, lease, upstreamModel: undefined, decision: { text: () => 'first' } }
+      },
+      refused: (refusal) => resolve({ exchange, outcome, refusal }),
+      ended: () => resolve({ exchange, outcome, refusal: undefined }),
+    }
+    forwarder.forward(job)
+  })
+}
+
+/** Everything of a test is given back: no lease, no call, no open engine. */
+function finish({ engines, table, forwarder }: Setting): void {
+  assert.equal(openLeases(table), 0, 'leases')
+  assert.equal(forwarder.active, 0, 'calls')
+  forwarder.pools.close()
+  for (const { server } of engines) server.close()
+}
+
+const answers: Script = (socket) => socket.write(ok)
+
+const failures: readonly { name: string; script: Script; reason: string }[] = [
+  { name: 'resets before a byte', script: (socket) => socket.resetAndDestroy(), reason: 'upstream-reset' },
+  { name: 'closes before a byte', script: (socket) => socket.end(), reason: 'upstream-reset' },
+  { name: 'answers garbage', script: (socket) => socket.write('SSH-2.0-OpenSSH\r\n'), reason: 'upstream-malformed' },
+  { name: 'breaks off after its head', script: (socket) => socket.end(sseHead), reason: 'upstream-reset' },
+  {
+    name: 'breaks off inside the first event',
+    script: (socket) => socket.end(`${sseHead}5\r\ndata:\r\n`),
+    reason: 'upstream-reset',
+  },
+  {
+    name: 'answers 503',
+    script: (socket) => socket.write('HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n'),
+    reason: 'status-503',
+  },
+  {
+    name: 'answers 429',
+    script: (socket) => socket.write('HTTP/1.1 429 X\r\ncontent-length: 0\r\nretry-after: 7\r\n\r\n'),
+    reason: 'status-429',
+  },
+]
+
+for (const { name, script, reason } of failures) {
+  test(`an engine that ${name} is left for another one, and the client sees only the good answer`, async () => {
+    const at = setting([await engine(script), await engine(answers)])
+    const { exchange, outcome, refusal } = await forward(at)
+    assert.equal(refusal, undefined)
+    assert.deepEqual([exchange.status, exchange.text, exchange.how], [200, '{}', 'end'])
+    assert.deepEqual(
+      outcome.failedAttempts.map((attempt) => attempt.reason),
+      [reason],
+    )
+    assert.equal(outcome.attempts, 2)
+    if (reason === 'status-429') assert.ok((at.table.restUntilMs[0] ?? 0) > at.clock.nowMs() + 6000)
+    finish(at)
+  })
+}
+
+test('an engine that cannot be reached is left for another one', async () => {
+  const gone = await engine(answers)
+  gone.server.close()
+  const at = setting([gone, await engine(answers)])
+  const { outcome, refusal } = await forward(at)
+  assert.equal(refusal, undefined)
+  assert.deepEqual(
+    outcome.failedAttempts.map(({ reason }) => reason),
+    ['upstream-unreachable'],
+  )
+  finish(at)
+})
+
+test('a 500 is passed on as it is: another engine would stumble over the same prompt', async () => {
+  const failing: Script = (socket) => socket.write('HTTP/1.1 500 X\r\ncontent-length: 3\r\n\r\nbad')
+  const at = setting([await engine(failing), await engine(answers)])
+  const { exchange, outcome } = await forward(at)
+  assert.deepEqual([exchange.status, exchange.text, outcome.attempts, outcome.errorSource], [500, 'bad', 1, 'upstream'])
+  finish(at)
+})
+
+test('a 503 without another engine is passed on with its body and headers', async () => {
+  const busy: Script = (socket) => socket.write('HTTP/1.1 503 X\r\ncontent-length: 4\r\n\r\nbusy')
+  const at = setting([await engine(busy)])
+  const { exchange, outcome, refusal } = await forward(at)
+  assert.equal(refusal, undefined)
+  assert.deepEqual([exchange.status, exchange.text, outcome.attempts], [503, 'busy', 1])
+  finish(at)
+})
+
+test('a stream that breaks off after an event ends with an error event, and is not retried', async () => {
+  const breaks: Script = (socket) => socket.end(sseHead + eventChunk + 'ff\r\ndata: {"half')
+  const at = setting([await engine(breaks), await engine(answers)])
+  const { exchange, outcome } = await forward(at)
+  assert.ok(exchange.text.startsWith(event + 'data: {"error":{"message":'), exchange.text)
+  assert.ok(exchange.text.endsWith('\n\n'))
+  assert.deepEqual([exchange.how, outcome.cut, outcome.refusal, outcome.attempts], ['end', true, 'upstream-reset', 1])
+  finish(at)
+})
+
+test('a reply of known length that breaks off is cut', async () => {
+  const breaks: Script = (socket) =>
+    socket.end('HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 10\r\n\r\nabc')
+  const at = setting([await engine(breaks)])
+  const { exchange, outcome } = await forward(at)
+  assert.deepEqual([exchange.text, exchange.how, outcome.cut], ['abc', 'cut', true])
+  finish(at)
+})
+
+test('a connection that its engine closed while idle is replaced without counting as a failure', async () => {
+  // The first connection answers once and is closed when the second request arrives on it.
+  const served = new Set<number>()
+  const script: Script = (socket, connection) => {
+    if (served.has(connection)) return socket.resetAndDestroy()
+    served.add(connection)
+    socket.write(ok)
+  }
+  const at = setting([await engine(script)])
+  await forward(at)
+  const { exchange, outcome } = await forward(at)
+  assert.deepEqual([exchange.status, outcome.attempts, outcome.failedAttempts.length], [200, 1, 0])
+  assert.equal(at.engines[0]?.connections, 2)
+  finish(at)
+})
+
+test('connections are kept and used again', async () => {
+  const at = setting([await engine(answers)])
+  for (let i = 0; i < 5; i++) await forward(at)
+  assert.equal(at.engines[0]?.connections, 1)
+  finish(at)
+})
+
+const silences: readonly { name: string; script: Script; advanceMs: number; status: number; reason: string }[] = [
+  {
+    name: 'never begins to answer',
+    script: () => {},
+    advanceMs: 2200,
+    status: 0,
+    reason: 'upstream-first-byte-timeout',
+  },
+  {
+    name: 'stalls in mid-stream',
+    script: (socket) => socket.write(sseHead + eventChunk),
+    advanceMs: 1200,
+    status: 200,
+    reason: 'upstream-idle-timeout',
+  },
+]
+
+for (const { name, script, advanceMs, status, reason } of silences) {
+  test(`an engine that ${name} is given up at its deadline`, async () => {
+    const clock = manualClock(1000)
+    const at = setting([await engine(script)], clock)
+    const exchange = new RecordedExchange()
+    const ended = forward(at, exchange)
+    while (at.engines[0]?.connections === 0 || exchange.status !== status)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    clock.advance(200)
+    clock.advance(advanceMs)
+    const { outcome, refusal } = await ended
+    assert.equal(refusal?.reason ?? outcome.refusal, reason)
+    finish(at)
+  })
+}
+
+test('a client that leaves takes its request from the engine at once', async () => {
+  const at = setting([await engine((socket) => socket.write(sseHead + eventChunk))])
+  const exchange = new RecordedExchange()
+  const ended = forward(at, exchange)
+  while (exchange.status === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+  const leftAtMs = performance.now()
+  exchange.observer?.aborted()
+  const { outcome } = await ended
+  assert.equal(outcome.abort, 'answering')
+  while (at.engines[0]?.closed === 0) await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(performance.now() - leftAtMs < 1000)
+  finish(at)
+})
+
+test('retries stop at the budget: a fleet in trouble is not asked twice as often', async () => {
+  const busy: Script = (socket) => socket.write('HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n')
+  const at = setting([await engine(busy), await engine(busy), await engine(answers)])
+  let attempts = 0
+  for (let i = 0; i < 40; i++) attempts += (await forward(at)).outcome.attempts
+  // Ten free retries and 20 % of 40 requests.
+  assert.ok(attempts <= 40 + 10 + 8, String(attempts))
+  finish(at)
+})
