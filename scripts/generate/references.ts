@@ -1,3 +1,4 @@
+import { renderConfigReference } from '#config/reference.ts'
 import { renderErrorReference } from '#observe/reference-errors.ts'
 import { renderMetricsReference } from '#observe/reference-metrics.ts'
 import { renderPluginReference } from '#plugins/reference.ts'
@@ -5,6 +6,7 @@ import type { Generator } from './generator.ts'
 
 /** The pages of docs/reference/: each is rendered by the folder that owns the data. */
 export const references: readonly Generator[] = [
+  { file: 'docs/reference/config.md', render: renderConfigReference },
   { file: 'docs/reference/errors.md', render: renderErrorReference },
   { file: 'docs/reference/metrics.md', render: renderMetricsReference },
   { file: 'docs/reference/plugins.md', render: renderPluginReference },

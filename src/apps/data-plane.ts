@@ -37,6 +37,9 @@ export interface OpenListener {
   readonly tls: boolean
 }
 
+/** Time for the error events of a drain to leave. */
+const lastWordsMs = 1000
+
 const endpointDrainNotice = 'This gateway is shutting down and the answer was not complete in time. Try again.'
 
 /** Everything one thread needs to serve requests: listeners, pipeline, pools. Runs inline or in a worker alike. */
@@ -106,11 +109,16 @@ export class DataPlane {
   /** Stops accepting and lets requests finish within the grace of the snapshot; then ends the rest. */
   async drain(): Promise<void> {
     const { clock } = this.#ports
-    const grace = clock.after(this.#snapshot.limits.drainMs, () => {
-      this.#forwarder.endAll(refuse('draining', endpointDrainNotice))
-    })
+    const { drainMs } = this.#snapshot.limits
+    const timers = [
+      clock.after(drainMs, () => this.#forwarder.endAll(refuse('draining', endpointDrainNotice))),
+      // By now only those are left who never finish their request, or never take their answer.
+      clock.after(drainMs + lastWordsMs, () => {
+        for (const listener of this.#listeners.values()) listener.close()
+      }),
+    ]
     await Promise.all([...this.#listeners.values()].map((listener) => listener.drain()))
-    grace.cancel()
+    for (const timer of timers) timer.cancel()
   }
 
   /** Drops everything at once and flushes the log. */

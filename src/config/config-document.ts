@@ -116,6 +116,8 @@ function child(tree: Document, parent: unknown, key: string | number): Pair | No
   return undefined
 }
 
-function keyText(pair: Pair): string {
-  return isScalar(pair.key) ? String(pair.key.value) : String(pair.key)
+/** The text of a key; the parser makes a symbol of the merge key. */
+function keyText({ key }: Pair): string {
+  const value: unknown = isScalar(key) ? key.value : key
+  return typeof value === 'symbol' ? (value.description ?? '') : String(value)
 }

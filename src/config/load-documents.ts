@@ -53,29 +53,31 @@ export function parseDocuments({ file, text }: SourceText, env: Env): Documents 
 }
 
 function readTree(tree: Document, lines: SourceLines, env: Env, into: Collected): void {
-  if (tree.errors.length > 0) {
-    into.problems.push(...tree.errors.slice(0, 5).map((error) => syntaxProblem(error, lines)))
-    return
+  const { contents, errors } = tree
+  into.problems.push(...errors.slice(0, 5).map((error) => syntaxProblem(error, lines)))
+  if (errors.length > 0 || contents === null || (isScalar(contents) && contents.value === null)) return
+  const complain = (message: string): void => {
+    const [start, end] = contents.range ?? [0, 0]
+    into.problems.push({ ...placeOf(lines, start, isMap(contents) ? start : end), path: '', message })
   }
-  const { contents } = tree
-  if (contents === null || (isScalar(contents) && contents.value === null)) return
   if (!isMap(contents)) {
-    const place = placeOf(lines, contents.range?.[0] ?? 0, contents.range?.[1] ?? 0)
-    const message = `a document is a mapping of keys to values, not ${isSeq(contents) ? 'a list' : 'a plain value'}`
-    into.problems.push({ ...place, path: '', message })
+    complain(`a document is a mapping of keys to values, not ${isSeq(contents) ? 'a list' : 'a plain value'}`)
     return
   }
   if (takesVariables(contents.get('apiVersion'), contents.get('kind'))) substitute(tree, lines, env, into)
-  let value: unknown
+  const value = plainData(tree)
+  if (typeof value === 'string') complain(value)
+  else into.documents.push(...expandLists(tree, lines, value))
+}
+
+/** The document without its syntax, or why it cannot be had. */
+function plainData(tree: Document): object | string {
   try {
-    value = tree.toJS({ maxAliasCount })
+    return tree.toJS({ maxAliasCount }) as object
   } catch (error) {
     const isBomb = error instanceof ReferenceError && error.message.includes('Excessive')
-    const message = isBomb ? `aliases multiply this document more than ${maxAliasCount} times` : String(error)
-    into.problems.push({ ...placeOf(lines, contents.range?.[0] ?? 0, 0), path: '', message })
-    return
+    return isBomb ? `aliases multiply this document more than ${maxAliasCount} times` : String(error)
   }
-  into.documents.push(...expandLists(tree, lines, value as object))
 }
 
 /** Objects copied from a cluster carry shell scripts and templates whose `${...}` is none of ours. */

@@ -13,7 +13,7 @@ interface Definition {
 }
 
 function definitionOf(schema: z.ZodType): Definition {
-  return schema.def as unknown as Definition
+  return schema.def
 }
 
 /** A schema without what wraps it, and what the wrapping says. */

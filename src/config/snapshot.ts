@@ -67,7 +67,7 @@ export interface LoggingPlan {
 
 /** What maps a request to weighted model servers: a ModelRoute, or a model of the short form. */
 export interface RoutePlan {
-  /** `namespace/name`. */
+  /** `namespace/name`, or `models/NAME` of the short form. */
   readonly name: string
   /** Value of the body's `model` that this route owns; undefined when it owns adapters only. */
   readonly modelName: string | undefined
@@ -105,7 +105,7 @@ export interface TargetPlan {
 
 /** The group of endpoints that serve one base model. */
 export interface ModelServerPlan {
-  /** `namespace/name`, unique. */
+  /** `namespace/name` of a ModelServer, `models/NAME` of the short form, `provider:namespace/name`; unique. */
   readonly key: string
   /** Default of its endpoints; each endpoint says its own. */
   readonly engine: EngineName

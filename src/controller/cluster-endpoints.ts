@@ -39,30 +39,34 @@ export function selectedAddresses(server: Manifest<ModelServerObject>, manifests
   }
   const pods = manifests.pods.filter(isHere)
   for (const { value: pod } of pods) {
-    if (matches(pod.metadata.labels, matchLabels) && pod.status?.podIP !== undefined && isReady(pod)) {
-      add(pod.status.podIP, pod.metadata.labels)
-    }
+    const address = matches(pod.metadata.labels, matchLabels) ? readyAddress(pod) : undefined
+    if (address !== undefined) add(address, pod.metadata.labels)
   }
-  const podsByName = new Map(pods.map((pod) => [pod.value.metadata.name, pod.value]))
+  // Labels and readiness of these have been looked at above.
+  const judged = new Set(pods.map(({ value }) => `${value.metadata.name} ${value.status?.podIP ?? ''}`))
   for (const { value: slice } of manifests.endpointSlices.filter(isHere)) {
     if (!belongs(slice, matchLabels, manifests)) continue
-    for (const { addresses, conditions, targetRef } of slice.endpoints) {
-      if (conditions.ready === false || conditions.terminating === true) continue
-      const pod = podsByName.get(targetRef?.name ?? '')
-      // Its labels and readiness have been looked at above.
-      if (pod !== undefined && pod.status?.podIP === addresses[0]) continue
+    for (const { addresses, targetRef } of slice.endpoints.filter(isServing)) {
+      if (judged.has(`${targetRef?.name ?? ''} ${addresses[0] ?? ''}`)) continue
       for (const address of addresses) add(address, slice.metadata.labels)
     }
   }
   return [...byHost.values()]
 }
 
-/** Kubernetes takes a Pod into service when it runs and is ready. A Pod written by hand need say neither. */
-function isReady({ metadata, status }: PodObject): boolean {
-  if (metadata.deletionTimestamp !== undefined) return false
-  if (status?.phase !== undefined && status.phase !== 'Running') return false
+function isServing({ conditions }: EndpointSliceObject['endpoints'][number]): boolean {
+  return conditions.ready !== false && conditions.terminating !== true
+}
+
+/**
+ * The address of a Pod that may get requests. Kubernetes takes a Pod into service when it runs and is ready; a Pod that
+ * is written by hand need say neither.
+ */
+function readyAddress({ metadata, status }: PodObject): string | undefined {
+  if (metadata.deletionTimestamp !== undefined) return undefined
+  if (status?.phase !== undefined && status.phase !== 'Running') return undefined
   const ready = status?.conditions.find(({ type }) => type === 'Ready')
-  return ready === undefined || ready.status === 'True'
+  return ready === undefined || ready.status === 'True' ? status?.podIP : undefined
 }
 
 function belongs(slice: EndpointSliceObject, matchLabels: Labels, manifests: Manifests): boolean {

@@ -116,9 +116,8 @@ function credentialOf(
   const credential = secretValue(secret.value, key)
   if (typeof credential === 'object') {
     const keys = Object.keys({ ...secret.value.data, ...secret.value.stringData })
-    complain(findings, at('key'), `Secret '${name}' ${credential.fails}`, {
-      hint: hintFor(key, keys, 'keys of that Secret'),
-    })
+    const hint = keys.includes(key) ? undefined : hintFor(key, keys, 'keys of that Secret')
+    complain(findings, at('key'), `Secret '${name}' ${credential.fails}`, { hint })
     return undefined
   }
   const scheme = auth.scheme ?? (providerType === 'Anthropic' ? 'APIKey' : 'Bearer')

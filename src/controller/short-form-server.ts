@@ -1,4 +1,4 @@
-import { type BaseUrl, hostPort } from '#config/base-url.ts'
+import type { BaseUrl } from '#config/base-url.ts'
 import { knownProviders } from '#config/providers.ts'
 import type { EndpointConfig, ModelConfig } from '#config/schema/model-schema.ts'
 import type { EndpointPlan, ModelServerPlan, UpstreamTls } from '#config/snapshot.ts'
@@ -61,28 +61,12 @@ function engineServer(named: NamedModel, ports: ServerPorts): ModelServerPlan {
   const { engine = 'openai', endpoints: configs = [], profile, injectUsage = true } = model
   const items = configs.flatMap((config, index) => itemOf(config, below(spot, 'endpoints', index), ports) ?? [])
   const [first] = items
-  const taken = new Set<string>()
-  const endpoints: EndpointPlan[] = []
-  for (const item of items) {
-    checkAlike(item, first ?? item, findings)
-    if (model.dataParallel > 1 && item.config?.rank !== undefined) {
-      complain(findings, below(item.spot, 'rank'), "'rank' has no meaning beside 'dataParallel'", { spot: 'key' })
-    }
-    const addresses = item.hosts.map((host) => addressOf(host, item, named, findings))
-    for (const plan of addresses.flatMap((address) => endpointsOf(address, model.dataParallel))) {
-      if (!taken.has(plan.id)) endpoints.push(plan)
-      else if (item.config?.dns === undefined) {
-        const id = model.dataParallel > 1 ? hostPort(plan.host, plan.port) : plan.id
-        complain(findings, item.spot, `endpoint ${id} stands here twice`)
-      }
-      taken.add(plan.id)
-    }
-  }
+  for (const item of items) checkAlike(item, first ?? item, findings)
   return {
     key: modelKey(name),
     engine,
     servedModel: model.servedModel ?? name,
-    endpoints,
+    endpoints: endpointsOfItems(items, named, findings),
     tls: upstreamTls(model, first?.isTls ?? false, spot, ports),
     basePath: first?.path ?? '',
     setHeaders: headersOf(model, 'openai', spot, findings),
@@ -91,6 +75,23 @@ function engineServer(named: NamedModel, ports: ServerPorts): ModelServerPlan {
     scrape: scrapePlanOf(engine, model.scrape, below(spot, 'scrape'), findings),
     injectUsage,
   }
+}
+
+/** The endpoints of all entries, each once: two names may have an address in common, but nothing is written twice. */
+function endpointsOfItems(items: readonly Item[], named: NamedModel, findings: Findings): EndpointPlan[] {
+  const { dataParallel } = named.model
+  const byId = new Map<string, EndpointPlan>()
+  for (const item of items) {
+    if (dataParallel > 1 && item.config?.rank !== undefined) {
+      complain(findings, below(item.spot, 'rank'), "'rank' has no meaning beside 'dataParallel'", { spot: 'key' })
+    }
+    const addresses = item.hosts.map((host) => addressOf(host, item, named, findings))
+    for (const plan of addresses.flatMap((address) => endpointsOf(address, dataParallel))) {
+      if (!byId.has(plan.id)) byId.set(plan.id, plan)
+      else if (item.config?.dns === undefined) complain(findings, item.spot, 'this endpoint stands here a second time')
+    }
+  }
+  return [...byId.values()]
 }
 
 /** An entry of `endpoints`: one address, or all that a DNS name has now. */

@@ -61,7 +61,7 @@ const bad: readonly (readonly [title: string, text: string, problems: readonly s
     [
       '5 «https://y:8000» models.a.endpoints[1]: the endpoints of one model are all http:// or all https:// (make two models of it, and a third that splits requests between them)',
       '6 «http://z:8000/base» models.a.endpoints[2]: the endpoints of one model have the same path in their URLs (make two models of it, and a third that splits requests between them)',
-      '7 «http://x:8000/v1» models.a.endpoints[3]: endpoint x:8000 stands here twice',
+      '7 «http://x:8000/v1» models.a.endpoints[3]: this endpoint stands here a second time',
       "8 «{» models.a.endpoints[4]: this endpoint has both 'url' and 'dns' (give one of them)",
       "9 «{» models.a.endpoints[5]: this endpoint has neither 'url' nor 'dns' (give one of them)",
       "10 «rank» models.a.endpoints[6].rank: 'rank' has no meaning beside 'dataParallel'",

@@ -9,7 +9,7 @@ import { type Translation, translate } from './translate.ts'
 
 // For tests: translations of texts, with plug-ins that do nothing.
 
-function plugin<Point extends ExtensionPoint>(point: Point, type: string, stability: 'stable' | 'alpha' = 'stable') {
+function plugin(point: ExtensionPoint, type: string, stability: 'stable' | 'alpha' = 'stable') {
   return definePlugin({
     point,
     type,

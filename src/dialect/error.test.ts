@@ -8,26 +8,18 @@ const openai = dialectOf('openai')
 const anthropic = dialectOf('anthropic')
 
 /** Types that the clients of the two APIs know. */
-const openaiTypes = [
-  'invalid_request_error',
-  'server_error',
-  'upstream_error',
-  'rate_limit_error',
-  'authentication_error',
-  'permission_error',
-]
-const anthropicTypes = [
-  ...['invalid_request_error', 'authentication_error', 'permission_error', 'not_found_error', 'request_too_large'],
-  ...['rate_limit_error', 'api_error', 'overloaded_error', 'timeout_error'],
-]
+const openaiTypes =
+  /^(?:invalid_request_error|server_error|upstream_error|rate_limit_error|authentication_error|permission_error)$/
+const anthropicTypes =
+  /^(?:invalid_request|authentication|permission|not_found|rate_limit|api|overloaded|timeout)_error$|^request_too_large$/
 
 describe('every refusal has a body in both shapes', () => {
   for (const reason of Object.keys(refusals) as RefusalReason[]) {
     test(reason, () => {
       const row = refusals[reason]
       assert.ok(row.http >= 400 && row.http <= 599)
-      assert.ok((openaiTypes as string[]).includes(row.type), row.type)
-      assert.ok(anthropicTypes.includes(row.anthropicType), row.anthropicType)
+      assert.match(row.type, openaiTypes)
+      assert.match(row.anthropicType, anthropicTypes)
       assert.match(row.code, /^[a-z]+(_[a-z]+)*$/)
       assert.deepEqual(JSON.parse(openai.errorBody(refuse(reason, message, { param: 'model' }))), {
         error: { message, type: row.type, param: 'model', code: row.code },

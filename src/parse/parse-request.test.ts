@@ -11,7 +11,10 @@ import { parseHead, pathOf, RequestParser } from './parse-request.ts'
 /** The two parts of an exchange that parsing looks at. */
 function exchangeOf(target: string, headers: readonly string[], slices: readonly Buffer[]): Exchange {
   const bytes = slices.reduce((sum, { length }) => sum + length, 0)
-  const exchange: Pick<Exchange, 'head' | 'body'> = { head: { method: 'POST', target, headers }, body: { slices, bytes } }
+  const exchange: Pick<Exchange, 'head' | 'body'> = {
+    head: { method: 'POST', target, headers },
+    body: { slices, bytes },
+  }
   return exchange as Exchange
 }
 

@@ -152,7 +152,9 @@ function positionOf(body: ByteList, offset: number): { line: number; column: num
   let lineStart = 0
   let before = 0
   for (const slice of body) {
-    for (let at = slice.indexOf(0x0a); at >= 0 && before + at < offset; at = slice.indexOf(0x0a, at + 1)) {
+    const end = Math.min(slice.length, offset - before)
+    for (let at = 0; at < end; at++) {
+      if (slice[at] !== 0x0a) continue
       line++
       lineStart = before + at + 1
     }

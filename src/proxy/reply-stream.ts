@@ -52,7 +52,7 @@ export class ReplyStream implements ReplySink {
     this.#exchange = exchange
     this.#head = head
     this.#settings = settings
-    const type = headerOf(head.headers, 'content-type') ?? ''
+    const type = headerOf(head.headers, 'content-type')?.toLowerCase() ?? ''
     const isPlain = head.status >= 400 || headerOf(head.headers, 'content-encoding') !== undefined
     if (!isPlain && type.startsWith('text/event-stream')) {
       this.#sse = new SseReply(settings.dialect, settings.work)

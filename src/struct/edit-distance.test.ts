@@ -52,6 +52,7 @@ test('the nearest name ignores case, and is left out when all are far', () => {
   assert.equal(nearest('zzz', ['models', 'endpoints']), undefined)
   assert.equal(nearest('tl', ['tls']), 'tls')
   assert.equal(nearest('', ['a']), undefined)
+  assert.equal(nearest('s', ['t', 'st']), undefined)
   assert.equal(nearest('x'.repeat(200), ['x'.repeat(200)]), undefined)
 })
 

@@ -34,14 +34,14 @@ export function editDistance(a: string, b: string, limit: number = Number.POSITI
 
 /**
  * The candidate that `name` is most likely a misspelling of, or undefined when none is near: at most a third of the
- * letters may differ (at least one, so that short names get a hint too). Case counts nothing. Of equally near ones the
- * first is taken.
+ * letters may differ (of two letters one, so that short names get a hint too). Case counts nothing. Of equally near ones
+ * the first is taken.
  */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length === 0 || name.length > maxLength) return undefined
   const wanted = name.toLowerCase()
   let best: string | undefined
-  let limit = Math.max(1, Math.floor(name.length / 3))
+  let limit = name.length === 1 ? 0 : Math.max(1, Math.floor(name.length / 3))
   let seen = 0
   for (const candidate of candidates) {
     if (++seen > maxCandidates) break

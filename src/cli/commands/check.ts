@@ -35,5 +35,5 @@ export function checkCommand(): Command {
 
 /** Colours go to terminals only, and not where https://no-color.org forbids them. */
 function wantsColor(): boolean {
-  return process.stdout.isTTY === true && (process.env.NO_COLOR ?? '') === ''
+  return process.stdout.isTTY && (process.env.NO_COLOR ?? '') === ''
 }

@@ -8,8 +8,8 @@ import { nativeObject } from './object-meta.ts'
 const secretRefSchema = strict({
   name: text(253).describe('Secret of the same namespace.'),
   key: text(253).describe('Key in it.'),
-  optional: z
-    .literal(false, { error: () => 'must be false or left out: a provider without its credential cannot work' })
+  optional: flag()
+    .refine((value) => !value, 'must be false or left out: a provider without its credential cannot work')
     .optional()
     .describe('`false`.'),
 })

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { type ConfigDocument, problemAt } from '#config/config-document.ts'
-import { issueProblems } from '#config/issue-problems.ts'
+import { issueProblems, valueAt } from '#config/issue-problems.ts'
 import type { ConfigProblem } from '#config/problem.ts'
 import {
   type EndpointSliceObject,
@@ -107,8 +107,11 @@ function readManifest(document: ConfigDocument, into: Manifests, seen: Map<strin
 }
 
 function rawKey(value: unknown): string {
-  const { metadata } = value as { metadata?: { namespace?: unknown; name?: unknown } | null }
-  return `${String(metadata?.namespace ?? 'default')}/${String(metadata?.name ?? '')}`
+  const text = (key: string): string | undefined => {
+    const part = valueAt(value, ['metadata', key])
+    return typeof part === 'string' ? part : undefined
+  }
+  return `${text('namespace') ?? 'default'}/${text('name') ?? ''}`
 }
 
 /** To the API server a key with null is a key left out. */

@@ -9,7 +9,7 @@ declare module 'zod' {
     typeText?: string
     /** The default in words, where it is not a fixed value. */
     defaultText?: string
-    /** Schema of the value where it may be a mapping, to be shown in a table of its own. */
+    /** Schema of the value where it may be a mapping. Not typed as one: the type checker would never come to an end. */
     mapping?: unknown
   }
 }
@@ -51,7 +51,7 @@ type FormOutput<Schemas extends FormSchemas> = {
 export function byForm<Schemas extends FormSchemas>(
   schemas: Schemas,
   expected: string,
-): z.ZodType<FormOutput<Schemas>, unknown> {
+): z.ZodType<FormOutput<Schemas>> {
   return z
     .any()
     .transform((value: unknown, context): FormOutput<Schemas> => {
@@ -67,27 +67,24 @@ export function byForm<Schemas extends FormSchemas>(
     .meta({
       typeText: expected,
       ...(schemas.mapping === undefined ? {} : { mapping: schemas.mapping }),
-    }) as z.ZodType<FormOutput<Schemas>, unknown>
+    }) as z.ZodType<FormOutput<Schemas>>
 }
 
 type Reading<Output> = { readonly value: Output } | { readonly fails: string }
 
 /** A schema from a function; `typeText` is what the reference page calls it. */
-export function scalar<Output>(
-  typeText: string,
-  read: (value: unknown) => Reading<Output>,
-): z.ZodType<Output, unknown> {
+export function scalar<Output>(typeText: string, read: (value: unknown) => Reading<Output>): z.ZodType<Output> {
   const schema = z.any().transform((value: unknown, context): Output => {
     const result = read(value)
     if ('value' in result) return result.value
     context.addIssue({ code: 'custom', message: result.fails, input: value })
     return z.NEVER
   })
-  return schema.meta({ typeText }) as z.ZodType<Output, unknown>
+  return schema.meta({ typeText }) as z.ZodType<Output>
 }
 
 /** A duration as text (config/duration.ts), or the number 0; milliseconds. */
-export function duration(minMs: number, maxMs: number = maxDurationMs): z.ZodType<number, unknown> {
+export function duration(minMs: number, maxMs: number = maxDurationMs): z.ZodType<number> {
   return scalar('duration', (value) => {
     const durationMs = value === 0 ? 0 : typeof value === 'string' ? parseDuration(value) : undefined
     if (durationMs === undefined) {
@@ -99,7 +96,7 @@ export function duration(minMs: number, maxMs: number = maxDurationMs): z.ZodTyp
 }
 
 /** A size in bytes as text with a unit, or a plain number of bytes. */
-export function byteSize(minBytes: number, maxBytes: number): z.ZodType<number, unknown> {
+export function byteSize(minBytes: number, maxBytes: number): z.ZodType<number> {
   return scalar('size', (value) => {
     const bytes = typeof value === 'number' || typeof value === 'string' ? parseByteSize(String(value)) : undefined
     if (bytes === undefined) return { fails: "must be a size, such as '64KiB', '32MiB' or a number of bytes" }
@@ -109,7 +106,7 @@ export function byteSize(minBytes: number, maxBytes: number): z.ZodType<number, 
 }
 
 /** A TCP port. Digits in quotes are taken too, so that `${PORT}` can be one. */
-export function port(min: 0 | 1 = 1): z.ZodType<number, unknown> {
+export function port(min: 0 | 1 = 1): z.ZodType<number> {
   return scalar('port', (value) => {
     const number = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value
     if (isWholeBetween(number, min, 65535)) return { value: number }
@@ -122,14 +119,14 @@ function isWholeBetween(value: unknown, min: number, max: number): value is numb
 }
 
 /** A whole number within bounds. */
-export function wholeNumber(min: number, max: number): z.ZodType<number, unknown> {
+export function wholeNumber(min: number, max: number): z.ZodType<number> {
   return scalar(`whole number, ${min} to ${max}`, (value) =>
     isWholeBetween(value, min, max) ? { value } : { fails: `must be a whole number from ${min} to ${max}` },
   )
 }
 
 /** A number within bounds. */
-export function numberBetween(min: number, max: number): z.ZodType<number, unknown> {
+export function numberBetween(min: number, max: number): z.ZodType<number> {
   return scalar(`number, ${min} to ${max}`, (value) =>
     typeof value === 'number' && value >= min && value <= max
       ? { value }
@@ -138,7 +135,7 @@ export function numberBetween(min: number, max: number): z.ZodType<number, unkno
 }
 
 /** true or false. */
-export function flag(): z.ZodType<boolean, unknown> {
+export function flag(): z.ZodType<boolean> {
   return scalar('true or false', (value) =>
     typeof value === 'boolean' ? { value } : { fails: 'must be true or false, without quotes' },
   )
@@ -148,7 +145,7 @@ export function flag(): z.ZodType<boolean, unknown> {
 const controlCharacter = /[\u0000-\u001f\u007f]/
 
 /** Text of one line that is not empty. */
-export function text(maxLength = 256): z.ZodType<string, unknown> {
+export function text(maxLength = 256): z.ZodType<string> {
   return scalar('text', (value) => {
     if (typeof value !== 'string') return { fails: notText(value) }
     if (value === '') return { fails: 'must not be empty' }
@@ -159,7 +156,7 @@ export function text(maxLength = 256): z.ZodType<string, unknown> {
 }
 
 /** Text that may be empty, as long as it is bounded. */
-export function anyText(maxLength = 4096): z.ZodType<string, unknown> {
+export function anyText(maxLength = 4096): z.ZodType<string> {
   return scalar('text', (value) => {
     if (typeof value !== 'string') return { fails: notText(value) }
     return value.length <= maxLength ? { value } : { fails: `has more than ${maxLength} characters` }

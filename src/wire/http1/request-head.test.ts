@@ -28,9 +28,9 @@ test('a head becomes method, target, version, fields and framing', () => {
     target: '/v1/chat/completions?a=b',
     minor: 1,
     headers: [
-      ...['host', 'gateway:8080', 'content-type', 'application/json', 'x-two', '1', 'x-two', '2'],
-      ...['content-length', '17', 'connection', 'Keep-Alive, X-Two', 'empty', ''],
-    ],
+      ['host', 'gateway:8080', 'content-type', 'application/json', 'x-two', '1', 'x-two', '2'],
+      ['content-length', '17', 'connection', 'Keep-Alive, X-Two', 'empty', ''],
+    ].flat(),
     framing: {
       contentLength: 17,
       chunked: false,

@@ -153,7 +153,7 @@ export class ObjectScanner {
         expected = this.#isKey ? expect.colon : expect.commaOrEnd
       } else if (byte === 0x3a && expected === expect.colon) expected = expect.value
       else if (byte === 0x2c && expected === expect.commaOrEnd) expected = isObject ? expect.key : expect.value
-      else {
+      else if (!isBlank(byte)) {
         this.#expect = expected
         this.#token(byte, pos - 1, base)
         expected = this.#expect
@@ -167,7 +167,7 @@ export class ObjectScanner {
 
   /** One structural byte, the first byte of a value, or white space. */
   #token(byte: number, pos: number, base: number): void {
-    if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) return
+    if (isBlank(byte)) return
     switch (this.#expect) {
       case expect.valueOrEnd:
         if (byte === 0x5d) return this.#close(0, pos, base)
@@ -352,6 +352,10 @@ export class ObjectScanner {
     }
     return pos
   }
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }
 
 function hasBackslash(input: Buffer, from: number, end: number): boolean {

@@ -10,8 +10,8 @@ import { createEndpointTable, type EndpointTable } from '#datastore/endpoint-tab
 import { acquire, openLeases } from '#datastore/lease.ts'
 import { endpointPlan, modelServerPlan } from '#datastore/snapshot-case.ts'
 import { parseHead, RequestParser } from '#parse/parse-request.ts'
-import { Forwarder, type ForwardJob } from './forwarder.ts'
-import { UpstreamPools } from './upstream-pools.ts'
+import { Forwarder, type ForwardJob } from '#proxy/forwarder.ts'
+import { UpstreamPools } from '#proxy/upstream-pools.ts'
 
 const chat = '{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[]}'
 const ok = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}'
