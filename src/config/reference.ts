@@ -27,7 +27,7 @@ manifest](#manifests); one without them is the [short form](#short-form). All do
   \`1.5GB\`. \`0\` needs no unit.
 * **Reload.** Files, the certificates they name and DNS names are watched. A good change becomes a new snapshot for the
   requests that come after it; a bad one leaves the running snapshot in force and is told in log, metric and status page.
-  Of \`listeners\` and \`admin\`, addresses and ports are read at start only.
+  A changed listener is opened anew and the old one drained; the address and port of \`admin\` are read at start only.
 * A file has at most 4 MiB, a directory at most 1000 files; YAML aliases may multiply a document at most 100 times.`
 
 const models = `### models.NAME
