@@ -21,10 +21,10 @@ export interface DataHostPorts {
 }
 
 /**
- * Young generation of a data thread: requests allocate short-lived objects, and with the default of 16 MB the collector
- * runs so often that it takes 8 % of the thread (bench/profile.ts).
+ * Young generation of a data thread. What a request allocates is dead when it has ended, so collections cost what is in
+ * flight, however many there are; a larger generation only leaves the processor's cache (npm run bench -- small).
  */
-const youngGenerationMb = 64
+const youngGenerationMb = 16
 
 type AnyEvent = DataEvent | { readonly kind: 'log-port'; readonly port: MessagePort }
 type Settled = { readonly listeners: readonly OpenListener[]; readonly error: string | undefined }
