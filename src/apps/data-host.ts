@@ -68,9 +68,10 @@ export class DataHost {
           void worker.terminate()
         }
       })
-      worker.on('error', (error) => {
+      worker.on('error', (thrown) => {
+        const error = thrown instanceof Error ? thrown : new Fault('self', String(thrown))
         reject(error)
-        host.#exited(error instanceof Error ? error : new Error(String(error)))
+        host.#exited(error)
       })
       worker.on('exit', () => host.#exited(new Fault('self', 'the data thread ended')))
     })

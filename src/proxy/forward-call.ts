@@ -207,7 +207,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
       const next = this.#job.choose(this.#tried)
       if (!isRefusal(next)) {
         if (this.#forwarder.budget.take(nowMs)) {
-          this.#dropAttempt(reason as AttemptReason)
+          this.#dropAttempt(reason)
           return this.#retry(next)
         }
         next.lease.release()

@@ -4,7 +4,7 @@ import { type ParsedResponseHead, parseResponseHead } from './response-head.ts'
 
 function parsed(text: string, isHead = false): ParsedResponseHead {
   const head = parseResponseHead(text, 128, isHead)
-  assert.ok(typeof head === 'object', `refused: ${String(head)}`)
+  assert.ok(typeof head === 'object', `refused: ${JSON.stringify(head)}`)
   return head
 }
 
