@@ -42,7 +42,7 @@ const stages: readonly Stage[] = [
   {
     name: 'unit',
     command: nodeTest('--test-isolation=none', '--test-timeout=60000'),
-    tests: ['src/**/*.test.ts', 'test/*.test.ts', 'conformance/**/*.test.ts'],
+    tests: ['src/**/*.test.ts', 'test/*.test.ts', 'conformance/**/*.test.ts', 'bench/*.test.ts'],
   },
   {
     name: 'end-to-end',

@@ -1,3 +1,4 @@
+import { renderLatest } from '#bench/table.ts'
 import { renderConfigReference } from '#config/reference.ts'
 import { renderErrorReference } from '#observe/reference-errors.ts'
 import { renderMetricsReference } from '#observe/reference-metrics.ts'
@@ -6,6 +7,8 @@ import type { Generator } from './generator.ts'
 
 /** The pages of docs/reference/: each is rendered by the folder that owns the data. */
 export const references: readonly Generator[] = [
+  { file: 'README.md', marker: 'bench', render: () => renderLatest() },
+  { file: 'docs/performance.md', marker: 'bench', render: () => renderLatest('../') },
   { file: 'docs/reference/config.md', render: renderConfigReference },
   { file: 'docs/reference/errors.md', render: renderErrorReference },
   { file: 'docs/reference/metrics.md', render: renderMetricsReference },

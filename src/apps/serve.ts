@@ -86,7 +86,7 @@ class Following {
     if (result.ok) void this.#gateway.apply(result.snapshot)
     else
       this.#gateway.rejected(
-        result.problems.map(({ file, line, path, message }) => ({ file, line, message: withPath(path, message) })),
+        result.problems.map((problem) => ({ file: problem.file, line: problem.line, message: oneLine(problem) })),
       )
   }
 
@@ -96,12 +96,13 @@ class Following {
   }
 
   #warn(warnings: readonly ConfigProblem[]): void {
-    for (const { file, line, path, message } of warnings) this.#log?.warn({ file, line }, withPath(path, message))
+    for (const warning of warnings) this.#log?.warn({ file: warning.file, line: warning.line }, oneLine(warning))
   }
 }
 
-function withPath(path: string, message: string): string {
-  return path === '' ? message : `${path}: ${message}`
+/** A problem in one line, as in logs: where in the document, what is wrong, what to do. */
+function oneLine({ path, message, hint }: ConfigProblem): string {
+  return `${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : `; ${hint}`}`
 }
 
 /** Waits for a signal, then drains; a second signal ends the wait. */
