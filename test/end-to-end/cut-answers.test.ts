@@ -33,15 +33,21 @@ interface Canned {
 }
 
 const upstream = await RawUpstream.start(() => {})
-const gateway = await RunningGateway.start({
-  models: {
-    engine: { engine: 'vllm', endpoints: [upstream.url], scrape: false },
-    'the client name': { engine: 'vllm', endpoints: [upstream.url], servedModel: 'engine', scrape: false },
+const gateway = await RunningGateway.start(
+  {
+    models: {
+      engine: { engine: 'vllm', endpoints: [upstream.url], scrape: false },
+      'the client name': { engine: 'vllm', endpoints: [upstream.url], servedModel: 'engine', scrape: false },
+    },
   },
-})
+  { onFailure: () => upstream.close() },
+)
 after(async () => {
-  await gateway.close()
-  await upstream.close()
+  try {
+    await gateway.close()
+  } finally {
+    await upstream.close()
+  }
 })
 
 /** Answers the request whose id ends in `-N` with the body cut at byte N; `framing` decides how it is sent. */

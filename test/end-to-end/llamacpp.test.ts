@@ -10,15 +10,21 @@ const skip = engine === undefined ? 'llama.cpp is not installed: scripts/install
 const gateway =
   engine === undefined
     ? undefined
-    : await RunningGateway.start({
-        models: {
-          tiny: { engine: 'llamacpp', endpoints: [engine.url] },
-          'my-llama': { engine: 'llamacpp', endpoints: [engine.url], servedModel: 'tiny' },
+    : await RunningGateway.start(
+        {
+          models: {
+            tiny: { engine: 'llamacpp', endpoints: [engine.url] },
+            'my-llama': { engine: 'llamacpp', endpoints: [engine.url], servedModel: 'tiny' },
+          },
         },
-      })
+        { onFailure: () => engine.close() },
+      )
 after(async () => {
-  await gateway?.close()
-  await engine?.close()
+  try {
+    await gateway?.close()
+  } finally {
+    await engine?.close()
+  }
 })
 
 const client = new OpenAI({ baseURL: `${gateway?.url}/v1`, apiKey: 'none', maxRetries: 0 })

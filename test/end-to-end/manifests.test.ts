@@ -82,10 +82,14 @@ write('routes.yaml', [
     rules: [{ targetModels: [{ modelServerName: 'canary' }] }],
   }),
 ])
-const gateway = await RunningGateway.start({}, { directory, servesDirectory: true })
+const closeSims = () => Promise.all([old, second, canary].map((sim) => sim.close()))
+const gateway = await RunningGateway.start({}, { directory, servesDirectory: true, onFailure: closeSims })
 after(async () => {
-  await gateway.close()
-  await Promise.all([old, second, canary].map((sim) => sim.close()))
+  try {
+    await gateway.close()
+  } finally {
+    await closeSims()
+  }
 })
 
 async function ask(model: string, headers: Readonly<Record<string, string>> = {}, path = '/v1/chat/completions') {

@@ -79,11 +79,17 @@ async function start() {
     },
     untrusted: { endpoints: [url], tls: { serverName: 'engine.test' } },
   }
-  const gateway = await RunningGateway.start({ listeners, models }, { directory })
-  const close = async (): Promise<void> => {
-    await gateway.close()
+  const closeEngine = async (): Promise<void> => {
     engine.close()
     await sim.close()
+  }
+  const gateway = await RunningGateway.start({ listeners, models }, { directory, onFailure: closeEngine })
+  const close = async (): Promise<void> => {
+    try {
+      await gateway.close()
+    } finally {
+      await closeEngine()
+    }
   }
   return { gateway, sim, tlsPort, plainPort, sixPort: withIpv6 ? sixPort : undefined, close }
 }

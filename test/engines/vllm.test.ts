@@ -11,15 +11,21 @@ const skip = engine === undefined ? 'vLLM is not installed: test/engines/setup-v
 const gateway =
   engine === undefined
     ? undefined
-    : await RunningGateway.start({
-        models: {
-          tiny: { engine: 'vllm', endpoints: [engine.url], adapters: ['sql-lora', 'chat-lora'] },
-          renamed: { engine: 'vllm', endpoints: [engine.url], servedModel: 'tiny' },
+    : await RunningGateway.start(
+        {
+          models: {
+            tiny: { engine: 'vllm', endpoints: [engine.url], adapters: ['sql-lora', 'chat-lora'] },
+            renamed: { engine: 'vllm', endpoints: [engine.url], servedModel: 'tiny' },
+          },
         },
-      })
+        { onFailure: () => engine.close() },
+      )
 after(async () => {
-  await gateway?.close()
-  await engine?.close()
+  try {
+    await gateway?.close()
+  } finally {
+    await engine?.close()
+  }
 })
 
 const client = new OpenAI({ baseURL: `${gateway?.url}/v1`, apiKey: 'none', maxRetries: 0 })

@@ -23,6 +23,7 @@ export interface StartOptions {
   readonly directory?: string
   /** Serves everything in the directory instead of the one file. */
   readonly servesDirectory?: boolean
+  readonly onFailure?: () => Promise<unknown>
 }
 
 /** A gateway of its own process, on ports of 127.0.0.1 that nobody else uses. */
@@ -55,9 +56,16 @@ export class RunningGateway {
     child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
   }
 
-  /** Starts `infer-gateway serve` on `config`, to which listener and admin server are added; resolves when it is ready. */
+  /**
+   * Starts `infer-gateway serve` on `config`, to which listener and admin server are added; resolves when it is ready.
+   * What else was started for it is closed by `onFailure`, or a test file whose gateway fails would not end.
+   */
   static async start(config: Config, options: StartOptions = {}): Promise<RunningGateway> {
-    const { directory = mkdtempSync(join(tmpdir(), 'infer-gateway-e2e-')), servesDirectory = false } = options
+    const {
+      directory = mkdtempSync(join(tmpdir(), 'infer-gateway-e2e-')),
+      servesDirectory = false,
+      onFailure,
+    } = options
     const port = await freePorts.take()
     const adminPort = await freePorts.take()
     const base: Config = {
@@ -70,9 +78,10 @@ export class RunningGateway {
     const child = spawn(join(root, 'bin', 'infer-gateway'), args, { stdio: ['ignore', 'pipe', 'pipe'] })
     const gateway = new RunningGateway(child, { port, adminPort, directory, base })
     try {
-      await waitFor('ready gateway', () => gateway.#isReady(), 20_000)
+      await waitFor('ready gateway', () => gateway.#isReady(), 60_000)
     } catch (error) {
       child.kill('SIGKILL')
+      await onFailure?.()
       throw new Error(`the gateway did not become ready\n${gateway.stderr}`, { cause: error })
     }
     return gateway

@@ -15,7 +15,9 @@ export interface RawResponse {
 /** A client that writes the bytes it is told to, one connection long. */
 export class RawClient {
   readonly socket: Socket
-  #received = Buffer.alloc(0)
+  /** What has come and was not taken yet. */
+  #parts: Buffer[] = []
+  #bytes = 0
   #ended = false
   #wake: (() => void) | undefined
 
@@ -23,7 +25,8 @@ export class RawClient {
     this.socket = socket
     socket.setNoDelay(true)
     socket.on('data', (bytes: Buffer) => {
-      this.#received = Buffer.concat([this.#received, bytes])
+      this.#parts.push(bytes)
+      this.#bytes += bytes.length
       this.#wake?.()
     })
     for (const event of ['end', 'close', 'error']) {
@@ -72,7 +75,7 @@ export class RawClient {
 
   /** Reads one whole answer; throws when the connection ends before it is complete. */
   async response(limitMs = 10_000): Promise<RawResponse> {
-    const head = await this.#take(() => endOf(this.#received, '\r\n\r\n'), limitMs)
+    const head = await this.#take(() => endOf(this.#received(), '\r\n\r\n'), limitMs)
     const [statusLine = '', ...lines] = head.toString('latin1').trimEnd().split('\r\n')
     const headers = lines.map((line) => {
       const colon = line.indexOf(':')
@@ -86,14 +89,12 @@ export class RawClient {
   /** Everything that comes until the other side closes. */
   async rest(limitMs = 10_000): Promise<string> {
     await this.#until(() => this.#ended, limitMs)
-    const text = this.#received.toString('utf8')
-    this.#received = Buffer.alloc(0)
-    return text
+    return this.#cut(this.#bytes).toString('utf8')
   }
 
   /** Waits until `text` has come, keeping it. */
   async seen(text: string, limitMs = 10_000): Promise<void> {
-    await this.#until(() => this.#received.includes(text), limitMs)
+    await this.#until(() => this.#received().includes(text), limitMs)
   }
 
   close(): void {
@@ -103,16 +104,15 @@ export class RawClient {
   async #body(headers: RawResponse['headers'], status: number, limitMs: number): Promise<Buffer> {
     if (status === 204 || status === 304) return Buffer.alloc(0)
     const length = headers.find(([name]) => name === 'content-length')?.[1]
-    if (length !== undefined)
-      return this.#take(() => (this.#received.length >= Number(length) ? Number(length) : -1), limitMs)
+    if (length !== undefined) return this.#take(() => (this.#bytes >= Number(length) ? Number(length) : -1), limitMs)
     if (!headers.some(([name, value]) => name === 'transfer-encoding' && value === 'chunked')) {
       return Buffer.from(await this.rest(limitMs))
     }
     const pieces: Buffer[] = []
     for (;;) {
-      const line = await this.#take(() => endOf(this.#received, '\r\n'), limitMs)
+      const line = await this.#take(() => endOf(this.#received(), '\r\n'), limitMs)
       const size = Number.parseInt(line.toString('latin1'), 16)
-      const piece = await this.#take(() => (this.#received.length >= size + 2 ? size + 2 : -1), limitMs)
+      const piece = await this.#take(() => (this.#bytes >= size + 2 ? size + 2 : -1), limitMs)
       if (size === 0) return Buffer.concat(pieces)
       pieces.push(piece.subarray(0, size))
     }
@@ -122,10 +122,22 @@ export class RawClient {
   async #take(length: () => number, limitMs: number): Promise<Buffer> {
     await this.#until(() => length() > 0 || this.#ended, limitMs)
     const bytes = length()
-    if (bytes <= 0) throw new Error(`the connection ended after ${JSON.stringify(this.#received.toString('latin1'))}`)
-    const taken = this.#received.subarray(0, bytes)
-    this.#received = this.#received.subarray(bytes)
-    return taken
+    if (bytes <= 0)
+      throw new Error(`the connection ended after ${JSON.stringify(this.#received().toString('latin1').slice(-500))}`)
+    return this.#cut(bytes)
+  }
+
+  /** All that has come, in one piece: joined when asked for, because answers may be long. */
+  #received(): Buffer {
+    if (this.#parts.length !== 1) this.#parts = [Buffer.concat(this.#parts)]
+    return this.#parts[0] ?? Buffer.alloc(0)
+  }
+
+  #cut(bytes: number): Buffer {
+    const all = this.#received()
+    this.#parts = [all.subarray(bytes)]
+    this.#bytes -= bytes
+    return all.subarray(0, bytes)
   }
 
   async #until(isDone: () => boolean, limitMs: number): Promise<void> {
@@ -133,7 +145,7 @@ export class RawClient {
     while (!isDone()) {
       const leftMs = deadline - performance.now()
       if (leftMs <= 0)
-        throw new Error(`nothing more in ${limitMs} ms; have ${this.#received.toString('latin1').slice(-500)}`)
+        throw new Error(`nothing more in ${limitMs} ms; have ${this.#received().toString('latin1').slice(-500)}`)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs)
         this.#wake = () => {
