@@ -123,16 +123,22 @@ test('the load of llama.cpp is read from its metrics page', { skip }, async () =
   })
   assert.deepEqual([idle.engine, idle.waiting, idle.scrapeError], ['llamacpp', 0, undefined])
   const controller = new AbortController()
-  const request = { model: 'tiny', prompt: 'Once', max_tokens: 3000, stream: true } as const
-  const streams = [1, 2, 3, 4].map(() =>
-    client.completions.create(request, { signal: controller.signal }).catch(() => {}),
-  )
-  const busy = await waitFor('reading of a busy engine', async () => {
+  const body = JSON.stringify({ model: 'tiny', prompt: 'Once', max_tokens: 3900, stream: true, ignore_eos: true })
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body, signal: controller.signal }
+  const streams = [1, 2, 3, 4].map(async () => (await fetch(`${gateway?.url}/v1/completions`, init)).text())
+  const seen: unknown[] = []
+  const isBusy = async (): Promise<boolean> => {
     const report = await endpointOf()
-    return Number(report?.running) > 0 && Number(report?.waiting) > 0 ? report : undefined
+    seen.push(report)
+    return (
+      Number(report?.running) > 0 && Number(report?.waiting) > 0 && Number(report?.kvUse) > 0 && report?.inFlight === 4
+    )
+  }
+  // Every connection that is kept alive holds one of the engine's few threads; requests behind it count late as waiting.
+  await waitFor('reading of a busy engine', isBusy, 10_000).catch((error: unknown) => {
+    throw new Error(`the last reading: ${JSON.stringify(seen.at(-1))}`, { cause: error })
   })
-  assert.ok(Number(busy.kvUse) > 0)
-  assert.equal(busy.inFlight, 4)
   controller.abort()
-  await Promise.all(streams)
+  const ends = await Promise.allSettled(streams)
+  assert.ok(ends.every(({ status }) => status === 'rejected'))
 })
