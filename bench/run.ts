@@ -28,8 +28,8 @@ interface Options {
 
 /** Lengths in seconds: a latency sample needs a few hundred requests at 50 a second for its p99. */
 const latencySeconds = 4
-/** V8 compiles for about three seconds of full load; nginx has nothing to warm but its connections. */
-const warmUpSeconds = { nginx: 0.5, gateway: 3 }
+/** V8 goes on compiling for several seconds of full load; nginx has nothing to warm but its connections. */
+const warmUpSeconds = { nginx: 0.5, gateway: 8 }
 
 function readOptions(): Options {
   const { values, positionals } = parseArgs({

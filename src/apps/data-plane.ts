@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { ListenerPlan, Snapshot } from '#config/snapshot.ts'
 import type { Clock, Rng } from '#core/clock.ts'
 import { refuse } from '#core/refusal.ts'
@@ -76,7 +76,7 @@ export class DataPlane {
       recorder: this.#recorder,
       clock,
       rng,
-      newId: randomUUID,
+      newId: requestIds(),
       onFault: ports.onFault,
     })
   }
@@ -164,6 +164,16 @@ export class DataPlane {
     this.#listeners.set(listenerKey(plan), listener)
     this.#open = [...this.#open, { name: plan.name, address: plan.address, port, tls: plan.tls !== undefined }]
   }
+}
+
+/**
+ * Request ids: 96 random bits for this thread and a counter. Unique like random ones, and readable as a sequence; a
+ * random UUID for each would cost more than the decision.
+ */
+function requestIds(): () => string {
+  const prefix = randomBytes(12).toString('hex')
+  let count = 0
+  return () => `${prefix}-${(++count).toString(36)}`
 }
 
 function listenerKey(plan: ListenerPlan): string {
