@@ -102,7 +102,11 @@ const ids = [
   { title: 'a usable request id is passed on and returned', sent: ['x-request-id: abc-123'], expected: /^abc-123$/ },
   { title: 'a missing request id is made', sent: [], expected: /^[0-9a-f]{24}-[0-9a-z]+$/ },
   { title: 'a request id with blanks is replaced', sent: ['x-request-id: a b'], expected: /^[0-9a-f]{24}-[0-9a-z]+$/ },
-  { title: 'an endless request id is replaced', sent: [`x-request-id: ${'a'.repeat(500)}`], expected: /^[0-9a-f]{24}-[0-9a-z]+$/ },
+  {
+    title: 'an endless request id is replaced',
+    sent: [`x-request-id: ${'a'.repeat(500)}`],
+    expected: /^[0-9a-f]{24}-[0-9a-z]+$/,
+  },
 ] as const
 
 for (const { title, sent, expected } of ids) {
