@@ -17,7 +17,7 @@ export interface EngineCommand {
   readonly program: string
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** Finds the address in what the process printed; undefined until it is there. */
+  /** Finds the address in what the process printed to standard output; undefined until it is there. */
   readonly urlFromLog: (log: string) => string | undefined
   readonly startLimitMs: number
 }
@@ -55,9 +55,12 @@ export async function startEngine(command: EngineCommand): Promise<RunningEngine
     env: { ...process.env, ...command.env },
   })
   let log = ''
+  // Apart from the log: there, what goes to standard error may stand in the middle of a line of standard output.
+  let printed = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       log = (log + text).slice(-logChars)
+      if (stream === child.stdout) printed = (printed + text).slice(-logChars)
     })
   }
   const spawned: { failure?: Error } = {}
@@ -67,7 +70,7 @@ export async function startEngine(command: EngineCommand): Promise<RunningEngine
   const deadline = performance.now() + command.startLimitMs
   let url: string | undefined
   while (!spawned.failure && !hasEnded(child) && performance.now() < deadline) {
-    url ??= command.urlFromLog(log)
+    url ??= command.urlFromLog(printed)
     if (url !== undefined && child.pid !== undefined && (await isHealthy(url))) {
       return { url, pid: child.pid, log: () => log, close: () => end(child) }
     }
