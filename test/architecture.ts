@@ -54,7 +54,8 @@ const socketFolders = ['listen', 'proxy', 'kube', 'scraper', 'sim']
 
 /** A module that is neither here nor part of Node may not be imported at all: a new library needs a decision record. */
 export const confinements: readonly Confinement[] = [
-  { modules: ['node:net', 'node:tls', 'node:http2', 'node:https'], to: socketFolders },
+  { modules: ['node:net'], to: [...socketFolders, 'config/schema/scalars.ts'] },
+  { modules: ['node:tls', 'node:http2', 'node:https'], to: socketFolders },
   { modules: ['node:http'], to: [...socketFolders, 'observe', 'apps'] },
   { modules: ['undici'], to: ['proxy', 'kube', 'scraper'] },
   { modules: ['zod'], to: ['config', 'contracts', 'plugins'] },

@@ -48,6 +48,11 @@ class RecordedExchange implements Exchange {
   readonly head = { method: 'POST', target: '/v1/chat/completions', headers: ['content-type', 'application/json'] }
   readonly body = { slices: [Buffer.from(chat)], bytes: chat.length }
   readonly remoteAddress = ''
+  readonly remotePort = 0
+  readonly isSecure = false
+  readonly origin = { address: '', scheme: 'http', host: '', forwardedFor: '' } as const
+  addedHeaders: readonly string[] = []
+  readonly asksWebSocket = false
   readonly listener = 'test'
   readonly startedAtMs = 0
   aborted = false
@@ -70,6 +75,9 @@ class RecordedExchange implements Exchange {
   }
   end(): void {
     this.how += 'end'
+  }
+  tunnel(): never {
+    throw new Error('nobody asked for a tunnel')
   }
   cut(): void {
     this.how += 'cut'

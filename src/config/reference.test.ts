@@ -14,7 +14,7 @@ test('every key of the page has a meaning', () => {
 test('keys, kinds of values and defaults come from the schemas', () => {
   for (const row of [
     '| `limits.bodyBytes` | size | `32MiB` | Longest request body (413). |',
-    '| `listeners[].tls.certFile` | text | **required** | PEM file with the certificate and its chain. |',
+    '| `listeners[].tls.certificates[].certFile` | text | **required** | PEM file with the certificate and its chain. |',
     '| `spec.rules[].modelMatch.headers.NAME.exact` | text | none | The value is this. |',
     '| `triton` | `/metrics` on port 8002 |',
   ]) {

@@ -9,7 +9,11 @@ import type { EndpointRole, EngineName } from '#core/endpoint.ts'
 export interface Snapshot {
   /** Grows by one with every swap; 1 is the first. */
   readonly version: number
+  /** Data threads that were asked for; undefined leaves it to the process. Read at start only. */
+  readonly threads: number | undefined
   readonly listeners: readonly ListenerPlan[]
+  /** What web pages of other origins may do; undefined: nothing. */
+  readonly cors: CorsPlan | undefined
   readonly admin: AdminPlan
   readonly limits: Limits
   readonly logging: LoggingPlan
@@ -29,12 +33,44 @@ export interface ListenerPlan {
   /** 0 lets the system choose: for tests. */
   readonly port: number
   readonly tls: ListenerTls | undefined
+  /** HTTP/2 beside HTTP/1.1: by ALPN with TLS, with prior knowledge without. */
+  readonly http2: boolean
+  /** Every connection begins with a PROXY protocol header. */
+  readonly proxyProtocol: boolean
+  /** Networks whose forwarding headers are believed, as `address/bits`. */
+  readonly trustedProxies: readonly string[]
+  /** Most connections; beyond them new ones are told so and closed. */
+  readonly connections: number
+  /** Most connections of one client address; 0 = no limit. */
+  readonly connectionsPerClient: number
 }
 
-/** Certificate of a listener, as PEM texts (files are read by the loader, so that a change of them is a new snapshot). */
+/** TLS of a listener, as PEM texts (files are read by the loader, so that a change of them is a new snapshot). */
 export interface ListenerTls {
+  /** At least one; the first serves clients that ask for no name, or for one that no certificate is made out to. */
+  readonly certificates: readonly CertificatePair[]
+  /** Authority of clients (mutual TLS); undefined asks for no certificate. */
+  readonly clientCa: string | undefined
+  /** Whether clients without a certificate are turned away; means something with `clientCa` only. */
+  readonly clientAuth: 'required' | 'optional'
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+}
+
+/** A certificate with its chain, and its private key. */
+export interface CertificatePair {
   readonly cert: string
   readonly key: string
+}
+
+/** What browsers let pages of other origins do. */
+export interface CorsPlan {
+  /** Exact origins in lower case; one that is `*` means any. */
+  readonly origins: readonly string[]
+  /** Lower case; undefined allows what the browser asks for. */
+  readonly headers: readonly string[] | undefined
+  readonly exposedHeaders: readonly string[]
+  readonly credentials: boolean
+  readonly maxAgeMs: number
 }
 
 /** Where metrics, health and status are served. */
@@ -53,7 +89,18 @@ export interface Limits {
   readonly bodyTimeoutMs: number
   /** How long an idle keep-alive connection of a client is kept. */
   readonly keepAliveMs: number
-  readonly connectionsPerListener: number
+  /** Requests after which a connection ends; 0 = no limit. */
+  readonly requestsPerConnection: number
+  /** Longest time for a TLS handshake or a PROXY protocol header. */
+  readonly handshakeTimeoutMs: number
+  /** How long a client may take no byte of an answer. */
+  readonly stalledReaderMs: number
+  /** Most bytes of one thread that wait for slow clients. */
+  readonly unsentBytes: number
+  /** Lag of a data thread from which on new requests are shed; 0 = never. */
+  readonly eventLoopDelayMs: number
+  /** Resident memory of the process from which on new requests are shed; undefined: a share of what there is. */
+  readonly memoryBytes: number | undefined
   /** How long streams may go on after the drain has begun. */
   readonly drainMs: number
 }
@@ -119,6 +166,7 @@ export interface ModelServerPlan {
   readonly setHeaders: readonly { readonly name: string; readonly value: string }[]
   readonly timeouts: Timeouts
   readonly retry: RetryPlan
+  readonly ejection: EjectionPlan
   /** Name of the scheduling profile. */
   readonly profile: string
   /** Default of its endpoints; each endpoint says its own. */
@@ -163,6 +211,8 @@ export interface UpstreamTls {
   readonly ca: string | undefined
   /** Name sent as SNI and checked; undefined means the endpoint's host. */
   readonly serverName: string | undefined
+  /** What the gateway shows of itself (mutual TLS). */
+  readonly certificate: CertificatePair | undefined
   readonly insecureSkipVerify: boolean
 }
 
@@ -180,6 +230,24 @@ export interface RetryPlan {
   readonly attempts: number
   /** Pause before a retry. */
   readonly intervalMs: number
+  /** How many of the further tries may follow an endpoint that had the whole request and broke off: 0..10. */
+  readonly afterSent: number
+}
+
+/** When an endpoint that fails is left alone, and how it comes back (passive health). */
+export interface EjectionPlan {
+  /** Failures in a row; 0 = never. */
+  readonly failures: number
+  /** Share of successes below which it is ejected, 0..1; 0 = never. */
+  readonly successRatio: number
+  /** Requests within the window from which on the ratio counts. */
+  readonly minRequests: number
+  readonly windowMs: number
+  /** First ejection; each that follows takes twice as long, up to `maxMs`. */
+  readonly baseMs: number
+  readonly maxMs: number
+  /** How long an endpoint that returned gets less than its share; 0 = not at all. */
+  readonly slowStartMs: number
 }
 
 /** How an endpoint's load is read. */

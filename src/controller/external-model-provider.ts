@@ -7,7 +7,7 @@ import type { ModelServerPlan, ProviderPlan, UpstreamTls } from '#config/snapsho
 import type { DialectName } from '#core/api.ts'
 import { endpointsOf } from './endpoints.ts'
 import { complain, type Findings, type Spot } from './findings.ts'
-import { defaultRetry, defaultTimeouts } from './model-server.ts'
+import { defaultEjection, defaultRetry, defaultTimeouts } from './model-server.ts'
 import { credentialHeader, credentialHeaders, isHeaderValue, type SetHeader, setHeadersOf } from './set-headers.ts'
 
 /** Label without which a Secret is not a provider's credential (kthena-router.md 1.3). */
@@ -44,6 +44,13 @@ export interface ProviderFacts {
   readonly setHeaders: readonly SetHeader[]
 }
 
+const plainTls: UpstreamTls = {
+  ca: undefined,
+  serverName: undefined,
+  certificate: undefined,
+  insecureSkipVerify: false,
+}
+
 /** A provider as a model server of one endpoint. It is neither scraped nor probed. */
 export function providerPlan(facts: ProviderFacts): ModelServerPlan & { readonly provider: ProviderPlan } {
   const { key, dialect, url, servedModel, setHeaders } = facts
@@ -54,11 +61,12 @@ export function providerPlan(facts: ProviderFacts): ModelServerPlan & { readonly
     engine: 'openai',
     servedModel,
     endpoints: endpointsOf({ ...address, engine: 'openai', scrape: undefined }, 1),
-    tls: url.isTls ? { ca: undefined, serverName: undefined, insecureSkipVerify: false, ...facts.tls } : undefined,
+    tls: url.isTls ? { ...plainTls, ...facts.tls } : undefined,
     basePath,
     setHeaders,
     timeouts: defaultTimeouts,
     retry: defaultRetry,
+    ejection: defaultEjection,
     profile: 'default',
     scrape: undefined,
     injectUsage: dialect === 'openai',

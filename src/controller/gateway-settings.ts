@@ -1,12 +1,21 @@
 import { dirname, resolve } from 'node:path'
 import type { FileText } from '#config/read-source.ts'
-import { adminSchema, limitsSchema, listenerSchema, logSchema } from '#config/schema/gateway-schema.ts'
+import {
+  adminSchema,
+  type LimitsConfig,
+  type ListenerConfig,
+  limitsSchema,
+  listenerSchema,
+  logSchema,
+} from '#config/schema/gateway-schema.ts'
 import type { ShortForm } from '#config/schema/short-form-schema.ts'
-import type { AdminPlan, Limits, ListenerPlan, LoggingPlan } from '#config/snapshot.ts'
+import type { AdminPlan, CorsPlan, Limits, ListenerPlan, ListenerTls, LoggingPlan } from '#config/snapshot.ts'
 import { below, complain, type Findings, type Spot } from './findings.ts'
 
 /** Settings of the process: everything of a snapshot but routes, model servers and profiles. */
 export interface GatewaySettings {
+  readonly threads: number | undefined
+  readonly cors: CorsPlan | undefined
   readonly listeners: readonly ListenerPlan[]
   readonly admin: AdminPlan
   readonly limits: Limits
@@ -42,7 +51,9 @@ export function gatewaySettings(
   const limits = find('limits') ?? limitsSchema.parse({})
   const log = find('log') ?? logSchema.parse({})
   const settings: GatewaySettings = {
-    listeners: listenersOf(parts, readFile, findings),
+    threads: find('threads'),
+    cors: corsOf(parts, findings),
+    listeners: listenersOf(parts, limits, { readFile, findings }),
     admin: find('admin') ?? adminSchema.parse({}),
     limits: {
       headBytes: limits.headBytes,
@@ -51,7 +62,12 @@ export function gatewaySettings(
       headTimeoutMs: limits.headTimeout,
       bodyTimeoutMs: limits.bodyTimeout,
       keepAliveMs: limits.keepAlive,
-      connectionsPerListener: limits.connections,
+      requestsPerConnection: limits.requestsPerConnection,
+      handshakeTimeoutMs: limits.handshakeTimeout,
+      stalledReaderMs: limits.stalledReader,
+      unsentBytes: limits.unsentBytes,
+      eventLoopDelayMs: limits.eventLoopDelay,
+      memoryBytes: limits.memory,
       drainMs: limits.drain,
     },
     logging: { level: log.level, accessLog: log.access },
@@ -61,17 +77,14 @@ export function gatewaySettings(
   return settings
 }
 
-function listenersOf(parts: readonly ShortFormPart[], readFile: ReadFile, findings: Findings): ListenerPlan[] {
+function listenersOf(parts: readonly ShortFormPart[], limits: LimitsConfig, ports: PemPorts): ListenerPlan[] {
+  const { findings } = ports
   const part = parts.find(({ value }) => value.listeners !== undefined)
-  if (part?.value.listeners === undefined) return [listenerPlan(listenerSchema.parse({}), undefined)]
+  if (part?.value.listeners === undefined) return [listenerPlan(listenerSchema.parse({}), limits, undefined)]
   const plans: ListenerPlan[] = []
   for (const [index, listener] of part.value.listeners.entries()) {
     const spot = below(part.spot, 'listeners', index)
-    const tls = listener.tls && {
-      cert: pemOf(listener.tls.certFile, 'CERTIFICATE', below(spot, 'tls', 'certFile'), { readFile, findings }),
-      key: pemOf(listener.tls.keyFile, 'PRIVATE KEY', below(spot, 'tls', 'keyFile'), { readFile, findings }),
-    }
-    const plan = listenerPlan(listener, tls)
+    const plan = listenerPlan(listener, limits, listenerTls(listener, below(spot, 'tls'), ports))
     const twin = plans.find((other) => areSame(other, plan))
     if (plans.some(({ name }) => name === plan.name) && listener.name !== undefined) {
       complain(findings, below(spot, 'name'), `two listeners are named '${plan.name}'`)
@@ -83,9 +96,59 @@ function listenersOf(parts: readonly ShortFormPart[], readFile: ReadFile, findin
   return plans
 }
 
-function listenerPlan(listener: NonNullable<ShortForm['listeners']>[number], tls: ListenerPlan['tls']): ListenerPlan {
-  const { address, port } = listener
-  return { name: listener.name ?? `${tls === undefined ? 'http' : 'https'}-${port}`, address, port, tls }
+function listenerPlan(listener: ListenerConfig, limits: LimitsConfig, tls: ListenerTls | undefined): ListenerPlan {
+  const { address, port, proxyProtocol, trustedProxies } = listener
+  return {
+    name: listener.name ?? `${tls === undefined ? 'http' : 'https'}-${port}`,
+    address,
+    port,
+    tls,
+    http2: listener.http2 ?? tls !== undefined,
+    proxyProtocol,
+    trustedProxies,
+    connections: listener.connections ?? limits.connections,
+    connectionsPerClient: listener.connectionsPerClient ?? limits.connectionsPerClient,
+  }
+}
+
+function listenerTls({ tls }: ListenerConfig, spot: Spot, ports: PemPorts): ListenerTls | undefined {
+  if (tls === undefined) return undefined
+  const { certFile, keyFile, clientCaFile, clientAuth, minVersion } = tls
+  const files = tls.certificates.map((pair, index) => ({ pair, spot: below(spot, 'certificates', index) }))
+  if (certFile !== undefined && keyFile !== undefined) files.unshift({ pair: { certFile, keyFile }, spot })
+  else if (certFile !== undefined || keyFile !== undefined || files.length === 0) {
+    const hint = "give both, or 'certificates' with at least one"
+    complain(ports.findings, spot, "'tls' needs 'certFile' and 'keyFile'", { spot: 'key', hint })
+  }
+  return {
+    certificates: files.map((file) => ({
+      cert: pemOf(file.pair.certFile, 'CERTIFICATE', below(file.spot, 'certFile'), ports),
+      key: pemOf(file.pair.keyFile, 'PRIVATE KEY', below(file.spot, 'keyFile'), ports),
+    })),
+    clientCa:
+      clientCaFile === undefined ? undefined : pemOf(clientCaFile, 'CERTIFICATE', below(spot, 'clientCaFile'), ports),
+    clientAuth,
+    minVersion: `TLSv${minVersion}`,
+  }
+}
+
+function corsOf(parts: readonly ShortFormPart[], findings: Findings): CorsPlan | undefined {
+  const part = parts.find(({ value }) => value.cors !== undefined)
+  if (part?.value.cors === undefined) return undefined
+  const { origins, headers, exposedHeaders, credentials, maxAge } = part.value.cors
+  if (credentials && origins.includes('*')) {
+    const hint = "name the origins, or leave 'credentials' out"
+    complain(findings, below(part.spot, 'cors', 'credentials'), "browsers refuse 'credentials' for origin '*'", {
+      hint,
+    })
+  }
+  return {
+    origins: origins.map((origin) => origin.toLowerCase()),
+    headers: headers?.map((name) => name.toLowerCase()),
+    exposedHeaders,
+    credentials,
+    maxAgeMs: maxAge,
+  }
 }
 
 interface PemPorts {

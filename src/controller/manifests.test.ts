@@ -339,8 +339,13 @@ items:
     ],
   )
   assert.deepEqual(plan?.timeouts, { connectMs: 5000, firstByteMs: 90_000, idleMs: 60_000, totalMs: 0 })
-  assert.deepEqual(plan.retry, { attempts: 4, intervalMs: 100 })
-  assert.deepEqual(plan.tls, { ca: undefined, serverName: undefined, insecureSkipVerify: false })
+  assert.deepEqual(plan.retry, { attempts: 4, intervalMs: 100, afterSent: 1 })
+  assert.deepEqual(plan.tls, {
+    ca: undefined,
+    serverName: undefined,
+    certificate: undefined,
+    insecureSkipVerify: false,
+  })
   assert.deepEqual([plan.key, plan.engine, plan.servedModel], ['team/s', 'sglang', 'Org/Model'])
 })
 

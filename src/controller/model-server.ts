@@ -1,9 +1,11 @@
 import type { ModelServerObject } from '#config/manifests/model-server-schema.ts'
 import type { Manifest, Manifests } from '#config/manifests/read-manifests.ts'
+import { ejectionSchema } from '#config/schema/model-schema.ts'
 import { defaultScrapeIntervalMs, scrapeDefaults } from '#config/scrape-defaults.ts'
-import type { ModelServerPlan, RetryPlan, Timeouts } from '#config/snapshot.ts'
+import type { EjectionPlan, ModelServerPlan, RetryPlan, Timeouts } from '#config/snapshot.ts'
 import type { EngineName } from '#core/endpoint.ts'
 import { selectedAddresses } from './cluster-endpoints.ts'
+import { ejectionPlanOf } from './ejection-plan.ts'
 import { endpointsOf } from './endpoints.ts'
 import { type Findings, warn } from './findings.ts'
 
@@ -16,7 +18,10 @@ const engines: Readonly<Record<ModelServerObject['spec']['inferenceEngine'], Eng
 export const defaultTimeouts: Timeouts = { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0 }
 
 /** Retries of a model server whose manifest says nothing (design 5). */
-export const defaultRetry: RetryPlan = { attempts: 2, intervalMs: 0 }
+export const defaultRetry: RetryPlan = { attempts: 2, intervalMs: 0, afterSent: 1 }
+
+/** Ejection of endpoints whose manifest says nothing: the defaults of the short form. */
+export const defaultEjection: EjectionPlan = ejectionPlanOf(ejectionSchema.parse({}))
 
 /**
  * A ModelServer and the endpoints it selects. `trafficPolicy.timeout` is the budget of each try up to the first byte of
@@ -51,12 +56,16 @@ export function translateModelServer(
     ),
     tls:
       workloadPort.protocol === 'https'
-        ? { ca: undefined, serverName: undefined, insecureSkipVerify: false }
+        ? { ca: undefined, serverName: undefined, certificate: undefined, insecureSkipVerify: false }
         : undefined,
     basePath: '',
     setHeaders: [],
     timeouts: timeout === undefined ? defaultTimeouts : { ...defaultTimeouts, firstByteMs: timeout },
-    retry: retry === undefined ? defaultRetry : { attempts: retry.attempts, intervalMs: retry.retryInterval },
+    retry:
+      retry === undefined
+        ? defaultRetry
+        : { ...defaultRetry, attempts: retry.attempts, intervalMs: retry.retryInterval },
+    ejection: defaultEjection,
     profile: 'default',
     scrape,
     injectUsage: true,

@@ -3,6 +3,7 @@ import { knownProviders } from '#config/providers.ts'
 import type { EndpointConfig, ModelConfig } from '#config/schema/model-schema.ts'
 import type { EndpointPlan, ModelServerPlan, UpstreamTls } from '#config/snapshot.ts'
 import type { DialectName } from '#core/api.ts'
+import { ejectionPlanOf } from './ejection-plan.ts'
 import { type Address, endpointsOf, scrapePlanOf } from './endpoints.ts'
 import { providerPlan } from './external-model-provider.ts'
 import { below, complain, type Findings, type Spot, warn } from './findings.ts'
@@ -23,11 +24,12 @@ export function translateModel(named: NamedModel, ports: ServerPorts): ModelServ
   return named.model.provider === undefined ? engineServer(named, ports) : providerServer(named, ports)
 }
 
-function waitsOf({ timeouts, retry }: ModelConfig): Pick<ModelServerPlan, 'timeouts' | 'retry'> {
+function waitsOf({ timeouts, retry, ejection }: ModelConfig): Pick<ModelServerPlan, 'timeouts' | 'retry' | 'ejection'> {
   const { connect, firstByte, idle, total } = timeouts
   return {
     timeouts: { connectMs: connect, firstByteMs: firstByte, idleMs: idle, totalMs: total },
-    retry: { attempts: retry.attempts, intervalMs: retry.interval },
+    retry: { attempts: retry.attempts, intervalMs: retry.interval, afterSent: retry.afterSent },
+    ejection: ejectionPlanOf(ejection),
   }
 }
 
@@ -160,10 +162,26 @@ function upstreamTls(model: ModelConfig, isTls: boolean, spot: Spot, ports: Serv
   }
   const caSpot = below(spot, 'tls', 'caFile')
   return {
+    certificate: ownCertificate(model, spot, ports),
     ca: tls?.caFile === undefined ? undefined : pemOf(tls.caFile, 'CERTIFICATE', caSpot, ports),
     serverName: tls?.serverName,
     insecureSkipVerify: tls?.insecureSkipVerify ?? false,
   }
+}
+
+/** What the gateway shows to engines; certificate and key go together. */
+function ownCertificate({ tls }: ModelConfig, spot: Spot, ports: ServerPorts): UpstreamTls['certificate'] {
+  const { certFile, keyFile } = tls ?? {}
+  if (certFile !== undefined && keyFile !== undefined) {
+    return {
+      cert: pemOf(certFile, 'CERTIFICATE', below(spot, 'tls', 'certFile'), ports),
+      key: pemOf(keyFile, 'PRIVATE KEY', below(spot, 'tls', 'keyFile'), ports),
+    }
+  }
+  if (certFile !== undefined || keyFile !== undefined) {
+    complain(ports.findings, below(spot, 'tls'), "'certFile' and 'keyFile' go together", { spot: 'key' })
+  }
+  return undefined
 }
 
 function headersOf(model: ModelConfig, dialect: DialectName, spot: Spot, findings: Findings): SetHeader[] {

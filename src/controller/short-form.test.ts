@@ -172,7 +172,21 @@ for (const [title, text, wanted] of bad) {
 test('an empty short form has every default', () => {
   const { version, routes, modelServers, profiles, ...settings } = snapshotOfText('{}')
   assert.deepEqual(settings, {
-    listeners: [{ name: 'http-8080', address: '0.0.0.0', port: 8080, tls: undefined }],
+    threads: undefined,
+    cors: undefined,
+    listeners: [
+      {
+        name: 'http-8080',
+        address: '0.0.0.0',
+        port: 8080,
+        tls: undefined,
+        http2: false,
+        proxyProtocol: false,
+        trustedProxies: [],
+        connections: 20_000,
+        connectionsPerClient: 0,
+      },
+    ],
     admin: { address: '127.0.0.1', port: 9090 },
     limits: {
       headBytes: 65_536,
@@ -181,7 +195,12 @@ test('an empty short form has every default', () => {
       headTimeoutMs: 10_000,
       bodyTimeoutMs: 30_000,
       keepAliveMs: 75_000,
-      connectionsPerListener: 20_000,
+      requestsPerConnection: 0,
+      handshakeTimeoutMs: 10_000,
+      stalledReaderMs: 60_000,
+      unsentBytes: 268_435_456,
+      eventLoopDelayMs: 1000,
+      memoryBytes: undefined,
       drainMs: 30_000,
     },
     logging: { level: 'info', accessLog: true },
@@ -231,7 +250,16 @@ test('a model becomes a route and a model server with every default', () => {
       basePath: '',
       setHeaders: [],
       timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0 },
-      retry: { attempts: 2, intervalMs: 0 },
+      retry: { attempts: 2, intervalMs: 0, afterSent: 1 },
+      ejection: {
+        failures: 3,
+        successRatio: 0.5,
+        minRequests: 20,
+        windowMs: 10_000,
+        baseMs: 1000,
+        maxMs: 30_000,
+        slowStartMs: 10_000,
+      },
       profile: 'default',
       scrape,
       injectUsage: true,
@@ -327,7 +355,12 @@ for (const [text, host, basePath, header, dropsVersion] of providers) {
       [header],
     )
     assert.equal(server.provider?.dropsVersion, dropsVersion)
-    assert.deepEqual(server.tls, { ca: undefined, serverName: undefined, insecureSkipVerify: false })
+    assert.deepEqual(server.tls, {
+      ca: undefined,
+      serverName: undefined,
+      certificate: undefined,
+      insecureSkipVerify: false,
+    })
   })
 }
 
@@ -343,7 +376,14 @@ test('certificates are read relative to the configuration file', () => {
   const key = '-----BEGIN EC PRIVATE KEY-----'
   const text = 'listeners: [{ port: 8443, tls: { certFile: tls/a.crt, keyFile: /run/a.key } }]'
   const { listeners } = snapshotOfText(text, { files: { '/etc/tls/a.crt': cert, '/run/a.key': key } })
-  assert.deepEqual(listeners, [{ name: 'https-8443', address: '0.0.0.0', port: 8443, tls: { cert, key } }])
+  const [listener] = listeners
+  assert.deepEqual([listener?.name, listener?.http2], ['https-8443', true])
+  assert.deepEqual(listener?.tls, {
+    certificates: [{ cert, key }],
+    clientCa: undefined,
+    clientAuth: 'required',
+    minVersion: 'TLSv1.2',
+  })
   const swapped = translateText(text, { files: { '/etc/tls/a.crt': key, '/run/a.key': cert } })
   assert.deepEqual(swapped.ok ? [] : problemLines(swapped.problems), [
     "1 «tls/a.crt» listeners[0].tls.certFile: file 'tls/a.crt' has no PEM block 'BEGIN CERTIFICATE'",

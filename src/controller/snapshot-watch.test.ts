@@ -76,7 +76,7 @@ test('certificates are followed, also one that was missing', async (t) => {
   assert.ok(second?.ok)
   write('c.pem', '-----BEGIN CERTIFICATE-----22')
   const [third] = await after(2000)
-  assert.ok(third?.ok && third.snapshot.listeners[0]?.tls?.cert.endsWith('22'))
+  assert.ok(third?.ok && third.snapshot.listeners[0]?.tls?.certificates[0]?.cert.endsWith('22'))
 })
 
 test('addresses of a DNS name are endpoints, and follow it even while the file is broken', async (t) => {

@@ -1,4 +1,4 @@
-import type { EndpointPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
+import type { EndpointPlan, ListenerPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
 
 /** An endpoint without a slot, as the configuration gives it; for tests. */
 export function endpointPlan(id: string, given: Partial<EndpointPlan> = {}): EndpointPlan {
@@ -33,7 +33,16 @@ export function modelServerPlan(
     basePath: '',
     setHeaders: [],
     timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0 },
-    retry: { attempts: 2, intervalMs: 0 },
+    retry: { attempts: 2, intervalMs: 0, afterSent: 1 },
+    ejection: {
+      failures: 3,
+      successRatio: 0.5,
+      minRequests: 20,
+      windowMs: 10_000,
+      baseMs: 1000,
+      maxMs: 30_000,
+      slowStartMs: 0,
+    },
     profile: 'default',
     scrape: undefined,
     injectUsage: true,
@@ -45,7 +54,9 @@ export function modelServerPlan(
 export function snapshotOf(modelServers: readonly ModelServerPlan[], given: Partial<Snapshot> = {}): Snapshot {
   return {
     version: 1,
+    threads: undefined,
     listeners: [],
+    cors: undefined,
     admin: { address: '127.0.0.1', port: 0 },
     limits: {
       headBytes: 65_536,
@@ -54,7 +65,12 @@ export function snapshotOf(modelServers: readonly ModelServerPlan[], given: Part
       headTimeoutMs: 10_000,
       bodyTimeoutMs: 30_000,
       keepAliveMs: 60_000,
-      connectionsPerListener: 10_000,
+      requestsPerConnection: 0,
+      handshakeTimeoutMs: 10_000,
+      stalledReaderMs: 60_000,
+      unsentBytes: 268_435_456,
+      eventLoopDelayMs: 0,
+      memoryBytes: undefined,
       drainMs: 30_000,
     },
     logging: { level: 'info', accessLog: false },
@@ -62,6 +78,22 @@ export function snapshotOf(modelServers: readonly ModelServerPlan[], given: Part
     routes: [],
     modelServers,
     profiles: {},
+    ...given,
+  }
+}
+
+/** A plain listener on a port that the system chooses, but for what is given; for tests. */
+export function listenerPlan(given: Partial<ListenerPlan> = {}): ListenerPlan {
+  return {
+    name: 'test',
+    address: '127.0.0.1',
+    port: 0,
+    tls: undefined,
+    http2: false,
+    proxyProtocol: false,
+    trustedProxies: [],
+    connections: 10_000,
+    connectionsPerClient: 0,
     ...given,
   }
 }

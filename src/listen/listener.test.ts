@@ -6,18 +6,18 @@ import type { Exchange, ExchangeHandler } from '#contracts/exchange.ts'
 import { systemClock } from '#core/clock.ts'
 import { manualClock } from '#core/manual-clock.ts'
 import type { Refusal } from '#core/refusal.ts'
+import { listenerPlan, snapshotOf } from '#datastore/snapshot-case.ts'
 import { Listener } from './listener.ts'
 
 const limits: Limits = {
+  ...snapshotOf([]).limits,
   headBytes: 4096,
   headerCount: 16,
   bodyBytes: 1000,
-  headTimeoutMs: 10_000,
-  bodyTimeoutMs: 30_000,
   keepAliveMs: 75_000,
-  connectionsPerListener: 4,
   drainMs: 1000,
 }
+const mostConnections = 4
 
 /** Answers every request with what it got, and refusals with their reason. */
 function echoHandler(seen: Exchange[] = []): ExchangeHandler {
@@ -38,7 +38,7 @@ interface Running {
 }
 
 async function running(handler: ExchangeHandler, clock = systemClock()): Promise<Running> {
-  const plan = { name: 'test', address: '127.0.0.1', port: 0, tls: undefined }
+  const plan = listenerPlan({ connections: mostConnections })
   const ports = { handler, clock, onConnections: () => {}, onRefusedConnection: () => {} }
   const listener = new Listener(plan, limits, ports)
   return { listener, port: await listener.listen() }
@@ -301,8 +301,8 @@ for (const { name, send, afterMs, expect } of timeouts) {
 
 test('a connection beyond the limit is told so', async () => {
   const { listener, port } = await running(echoHandler())
-  const sockets = await Promise.all(Array.from({ length: limits.connectionsPerListener }, () => opened(port)))
-  while (listener.connections < limits.connectionsPerListener) await new Promise((resolve) => setImmediate(resolve))
+  const sockets = await Promise.all(Array.from({ length: mostConnections }, () => opened(port)))
+  while (listener.connections < mostConnections) await new Promise((resolve) => setImmediate(resolve))
   const text = await untilEnd(await opened(port))
   assert.match(text, /^HTTP\/1\.1 503 .*x-infer-reason: too-many-connections.*too_many_connections/s)
   const length = Number(/content-length: (\d+)/.exec(text)?.[1])

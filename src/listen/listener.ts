@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
-import type { Limits, ListenerPlan } from '#config/snapshot.ts'
+import type { CertificatePair, Limits, ListenerPlan } from '#config/snapshot.ts'
 import type { ExchangeHandler } from '#contracts/exchange.ts'
 import type { Clock } from '#core/clock.ts'
 import { SlabPool } from '#struct/slab-pool.ts'
@@ -50,7 +50,7 @@ export class Listener {
     const options = { noDelay: true, allowHalfOpen: true } as const
     if (plan.tls === undefined) this.#server = createServer({ ...options, pauseOnConnect: true }, accept)
     else {
-      const { cert, key } = plan.tls
+      const { cert, key } = plan.tls.certificates[0] as CertificatePair
       const tls = { ...options, cert, key, handshakeTimeout: handshakeTimeoutMs, ALPNProtocols: ['http/1.1'] }
       this.#server = createTlsServer(tls, accept)
       this.#server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
@@ -100,7 +100,7 @@ export class Listener {
   }
 
   #accept(accepted: Socket): void {
-    if (this.#connections.size >= this.#limits.connectionsPerListener) {
+    if (this.#connections.size >= this.plan.connections) {
       this.#ports.onRefusedConnection()
       accepted.on('error', () => {})
       accepted.end(tooManyText, 'latin1', () => accepted.destroy())

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { EndpointPlan, ModelServerPlan } from '#config/snapshot.ts'
 import type { InferenceRequest, Span } from '#core/request.ts'
+import { modelServerPlan } from '#datastore/snapshot-case.ts'
 import { apiOfPath } from '#dialect/apis.ts'
 import { ObjectScanner } from '#wire/json/object-scanner.ts'
 import { connectionNames, upstreamBody, upstreamHead } from './upstream-request.ts'
@@ -19,20 +20,7 @@ const endpoint: EndpointPlan = {
   labels: {},
 }
 
-const modelServer: ModelServerPlan = {
-  key: 'default/m',
-  engine: 'vllm',
-  servedModel: undefined,
-  endpoints: [endpoint],
-  tls: undefined,
-  basePath: '',
-  setHeaders: [],
-  timeouts: { connectMs: 1, firstByteMs: 1, idleMs: 1, totalMs: 0 },
-  retry: { attempts: 0, intervalMs: 0 },
-  profile: 'default',
-  scrape: undefined,
-  injectUsage: true,
-}
+const modelServer: ModelServerPlan = modelServerPlan('default/m', [], { endpoints: [endpoint] })
 
 /** Spans of a top-level key of a JSON text, wherever it is well-formed. */
 function spansOf(text: Buffer, key: string, from = 0, to = text.length): Span[] {

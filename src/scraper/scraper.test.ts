@@ -270,7 +270,7 @@ test('sends the credential of the engine to the engine only, over its own transp
     return 'reset'
   })
   const setHeaders = [{ name: 'authorization', value: 'Bearer k' }]
-  const tls = { ca: undefined, serverName: undefined, insecureSkipVerify: false }
+  const tls = { ca: undefined, serverName: undefined, certificate: undefined, insecureSkipVerify: false }
   scraper.apply(snapshotOf([endpoint(0), endpoint(1, { scrape: { ...scrapePlan, port: 9000 } })], { setHeaders, tls }))
   clock.advance(1000)
   for (const target of targets) {

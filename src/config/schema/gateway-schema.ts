@@ -1,17 +1,78 @@
 import { z } from 'zod'
-import { byteSize, duration, flag, oneOf, port, strict, text, wholeNumber } from './scalars.ts'
+import { byteSize, cidr, duration, flag, oneOf, port, strict, text, wholeNumber } from './scalars.ts'
+
+const pemPath = () => text(4096)
+const certMeaning = 'PEM file with the certificate and its chain.'
+const keyMeaning = 'PEM file with the private key.'
+
+/** TLS of a listener. */
+export const listenerTlsSchema = strict({
+  certFile: pemPath().optional().describe(certMeaning).meta({ defaultText: 'required without `certificates`' }),
+  keyFile: pemPath().optional().describe(keyMeaning).meta({ defaultText: 'required without `certificates`' }),
+  certificates: z
+    .array(strict({ certFile: pemPath().describe(certMeaning), keyFile: pemPath().describe(keyMeaning) }))
+    .max(256)
+    .prefault([])
+    .describe('Further certificates: the name that a client asks for (SNI) chooses the one that is made out to it.'),
+  clientCaFile: text(4096).optional().describe('PEM file of the authority whose clients are let in (mutual TLS).'),
+  clientAuth: oneOf(['required', 'optional'])
+    .prefault('required')
+    .describe('Whether a client must show a certificate, with `clientCaFile`. One that is shown must be valid.'),
+  minVersion: oneOf(['1.2', '1.3']).prefault('1.2').describe('Oldest version of TLS.'),
+})
 
 /** One socket that takes requests. */
 export const listenerSchema = strict({
   name: text(63).optional().describe('Name in logs and metrics.').meta({ defaultText: '`http-PORT` or `https-PORT`' }),
   address: text().prefault('0.0.0.0').describe('Address to listen on.'),
   port: port(0).prefault(8080).describe('Port to listen on; 0 lets the system choose.'),
-  tls: strict({
-    certFile: text(4096).describe('PEM file with the certificate and its chain.'),
-    keyFile: text(4096).describe('PEM file with the private key.'),
-  })
+  tls: listenerTlsSchema
     .optional()
     .describe('Makes the listener speak TLS. Paths are relative to the configuration file; the files are watched.'),
+  http2: flag()
+    .optional()
+    .describe('HTTP/2 beside HTTP/1.1: negotiated by ALPN under TLS, with prior knowledge (h2c) without.')
+    .meta({ defaultText: '`true` with `tls`, else `false`' }),
+  proxyProtocol: flag()
+    .prefault(false)
+    .describe('Every connection begins with a PROXY protocol header, version 1 or 2; others are dropped.'),
+  trustedProxies: z
+    .array(cidr())
+    .max(256)
+    .prefault([])
+    .describe(
+      'Networks of proxies in front: their `Forwarded` and `X-Forwarded-*` are believed. Others write their own.',
+    ),
+  connections: wholeNumber(1, 1_000_000)
+    .optional()
+    .describe('Most connections of this listener.')
+    .meta({ defaultText: '`limits.connections`' }),
+  connectionsPerClient: wholeNumber(0, 1_000_000)
+    .optional()
+    .describe('Most connections of one client address on this listener.')
+    .meta({ defaultText: '`limits.connectionsPerClient`' }),
+})
+
+/** What browsers of other origins may do. */
+export const corsSchema = strict({
+  origins: z
+    .array(text(255))
+    .min(1)
+    .max(256)
+    .describe("Origins that may call, such as `https://chat.example.com`; `'*'` is any."),
+  headers: z
+    .array(text(128))
+    .max(128)
+    .optional()
+    .describe('Request headers they may send.')
+    .meta({ defaultText: 'those that the browser asks for' }),
+  exposedHeaders: z
+    .array(text(128))
+    .max(128)
+    .prefault(['x-request-id', 'x-infer-reason', 'retry-after'])
+    .describe('Response headers that scripts may read.'),
+  credentials: flag().prefault(false).describe("Whether cookies may be sent; not together with origin `'*'`."),
+  maxAge: duration(0).prefault('10m').describe('How long a browser may remember the answer to its question.'),
 })
 
 /** The admin server. */
@@ -33,6 +94,26 @@ export const limitsSchema = strict({
   bodyTimeout: duration(100).prefault('30s').describe('Longest pause in the middle of a request body (408).'),
   keepAlive: duration(0).prefault('75s').describe('How long an idle connection of a client is kept.'),
   connections: wholeNumber(1, 1_000_000).prefault(20_000).describe('Most connections of one listener (503).'),
+  connectionsPerClient: wholeNumber(0, 1_000_000)
+    .prefault(0)
+    .describe('Most connections of one client address on a listener (503); `0` means no limit.'),
+  requestsPerConnection: wholeNumber(0, 1_000_000_000)
+    .prefault(0)
+    .describe('Requests after which a connection is closed, so that clients spread anew; `0` means no limit.'),
+  handshakeTimeout: duration(100).prefault('10s').describe('Longest time for a TLS handshake or a PROXY header.'),
+  stalledReader: duration(100)
+    .prefault('60s')
+    .describe('How long a client may take no byte of its answer before it is cut.'),
+  unsentBytes: byteSize(mebibyte, 1024 * 1024 * mebibyte)
+    .prefault('256MiB')
+    .describe('Most memory of one thread for answers that slow clients have not taken; beyond it the slowest is cut.'),
+  eventLoopDelay: duration(0)
+    .prefault('1s')
+    .describe('New requests are shed (503) while a data thread lags this much behind; `0` never.'),
+  memory: byteSize(64 * mebibyte, 1024 * 1024 * mebibyte)
+    .optional()
+    .describe('New requests are shed (503) while the process holds this much memory.')
+    .meta({ defaultText: '90 % of what the container or the machine has' }),
   drain: duration(0).prefault('30s').describe('How long streams may go on after the stop signal.'),
 })
 
@@ -51,6 +132,14 @@ export const gatewayShape = {
     .optional()
     .describe('Sockets that take requests.')
     .meta({ defaultText: 'one, on `0.0.0.0:8080`' }),
+  threads: wholeNumber(1, 256)
+    .optional()
+    .describe('Data threads. Takes effect at the next start.')
+    .meta({ defaultText: 'one less than the processor has cores, at least 1' }),
+  cors: corsSchema
+    .optional()
+    .describe('Lets web pages of other origins call the gateway.')
+    .meta({ defaultText: 'none: browsers refuse such calls' }),
   admin: adminSchema
     .optional()
     .describe('Where metrics, health and the status page are served.')
@@ -62,3 +151,9 @@ export const gatewayShape = {
     .describe('Whether responses name the chosen endpoint in `x-infer-endpoint`.')
     .meta({ defaultText: '`false`' }),
 }
+
+/** A listener as configured, defaults filled in. */
+export type ListenerConfig = z.output<typeof listenerSchema>
+
+/** Limits as configured, defaults filled in. */
+export type LimitsConfig = z.output<typeof limitsSchema>

@@ -87,6 +87,24 @@ export const timeoutsSchema = strict({
 export const retrySchema = strict({
   attempts: wholeNumber(0, 10).prefault(2).describe('Further tries on other endpoints, before the first byte only.'),
   interval: duration(0, 60_000).prefault('0').describe('Pause before a further try.'),
+  afterSent: wholeNumber(0, 10)
+    .prefault(1)
+    .describe(
+      'How many of them may follow an endpoint that had the whole request and broke off: it may be the request.',
+    ),
+})
+
+/** Passive health of endpoints. */
+export const ejectionSchema = strict({
+  failures: wholeNumber(0, 1000).prefault(3).describe('Failures in a row that eject an endpoint; `0` never.'),
+  successRatio: numberBetween(0, 1).prefault(0.5).describe('Share of successes below which it is ejected; `0` never.'),
+  minRequests: wholeNumber(1, 1_000_000).prefault(20).describe('Requests in the window before the ratio counts.'),
+  window: duration(100, 3_600_000).prefault('10s').describe('Window of the ratio.'),
+  time: duration(1, 3_600_000).prefault('1s').describe('First ejection; each that follows takes twice as long.'),
+  maxTime: duration(1, 3_600_000).prefault('30s').describe('Longest ejection.'),
+  slowStart: duration(0, 3_600_000)
+    .prefault('10s')
+    .describe('How long an endpoint that came back gets less than its share.'),
 })
 
 /** TLS towards endpoints. */
@@ -99,6 +117,11 @@ export const upstreamTlsSchema = strict({
     .optional()
     .describe('Name to ask for and check.')
     .meta({ defaultText: 'the host of the endpoint' }),
+  certFile: text(4096)
+    .optional()
+    .describe('PEM file of the certificate that the gateway shows (mutual TLS), with its chain.')
+    .meta({ defaultText: 'none' }),
+  keyFile: text(4096).optional().describe('PEM file of its private key.').meta({ defaultText: 'none' }),
   insecureSkipVerify: flag().prefault(false).describe('Skips every check of the certificate. For tests only.'),
 })
 
@@ -135,6 +158,7 @@ export const modelSchema = strict({
   headers: z.record(z.string(), anyText(8192)).prefault({}).describe('Headers set on every request to the endpoints.'),
   timeouts: timeoutsSchema.prefault({}).describe('How long to wait.'),
   retry: retrySchema.prefault({}).describe('What to do when an endpoint fails before its first byte.'),
+  ejection: ejectionSchema.prefault({}).describe('When an endpoint that fails is left alone.'),
   tls: upstreamTlsSchema.optional().describe('TLS towards `https://` endpoints.'),
   scrape: scrape()
     .optional()

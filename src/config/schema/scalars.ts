@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { formatByteSize, parseByteSize } from '#config/byte-size.ts'
 import { formatDuration, maxDurationMs, parseDuration } from '#config/duration.ts'
@@ -132,6 +133,17 @@ export function numberBetween(min: number, max: number): z.ZodType<number> {
       ? { value }
       : { fails: `must be a number from ${min} to ${max}` },
   )
+}
+
+/** A network as `address/bits`, or one address; becomes `address/bits`. */
+export function cidr(): z.ZodType<string> {
+  return scalar('network', (value) => {
+    const [, address = '', bits] = (typeof value === 'string' && /^([0-9A-Fa-f.:]+)(?:\/(\d{1,3}))?$/.exec(value)) || []
+    const family = isIP(address)
+    const most = family === 6 ? 128 : 32
+    if (family !== 0 && Number(bits ?? most) <= most) return { value: `${address}/${bits ?? most}` }
+    return { fails: "must be a network such as '10.0.0.0/8', or an address" }
+  })
 }
 
 /** true or false. */

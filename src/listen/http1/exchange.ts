@@ -1,5 +1,6 @@
-import type { Exchange, ExchangeObserver, RequestHead } from '#contracts/exchange.ts'
-import type { HeaderList } from '#core/header-list.ts'
+import type { ClientOrigin, Exchange, ExchangeObserver, RequestHead, Tunnel } from '#contracts/exchange.ts'
+import { Fault } from '#core/fault.ts'
+import { type HeaderList, headerOf } from '#core/header-list.ts'
 import type { Body } from '#core/request.ts'
 import { statusText } from '#wire/http1/status-text.ts'
 import type { Http1Connection } from './connection.ts'
@@ -20,6 +21,8 @@ export class Http1Exchange implements Exchange {
   body: Body = emptyBody
   aborted = false
   observer: ExchangeObserver | undefined = undefined
+  addedHeaders: HeaderList = []
+  readonly asksWebSocket = false
   readonly #connection: Http1Connection
   readonly #minor: number
   #keepAlive: boolean
@@ -44,6 +47,20 @@ export class Http1Exchange implements Exchange {
     return this.#connection.remoteAddress
   }
 
+  get remotePort(): number {
+    return this.#connection.socket.remotePort ?? 0
+  }
+
+  get origin(): ClientOrigin {
+    const address = this.remoteAddress
+    const host = headerOf(this.head.headers, 'host') ?? ''
+    return { address, scheme: this.isSecure ? 'https' : 'http', host, forwardedFor: address }
+  }
+
+  get isSecure(): boolean {
+    return 'encrypted' in this.#connection.socket
+  }
+
   get listener(): string {
     return this.#connection.context.listener
   }
@@ -65,6 +82,8 @@ export class Http1Exchange implements Exchange {
     this.#stage = stage.started
     if (this.#connection.context.isDraining()) this.#keepAlive = false
     let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`
+    const added = this.addedHeaders
+    for (let i = 0; i < added.length; i += 2) text += `${added[i]}: ${added[i + 1]}\r\n`
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
     if (bodyBytes !== undefined) {
       this.#framing = hasBody ? framing.length : framing.none
@@ -109,6 +128,10 @@ export class Http1Exchange implements Exchange {
     if (this.#stage === stage.started) this.#send(false)
     this.#stage = stage.ended
     this.#connection.finished(this, false)
+  }
+
+  tunnel(): Tunnel {
+    throw new Fault('self', 'this door has no tunnel')
   }
 
   recycleBody(): void {
