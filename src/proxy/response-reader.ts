@@ -77,9 +77,7 @@ export class ResponseReader {
   #readHead(input: Buffer, pos: number, end: number, sink: ResponseSink): number {
     const found = input.indexOf('\r\n\r\n', pos, 'latin1')
     if (found < 0 || found + 4 > end) {
-      if (end - pos > maxHeadBytes) this.error = 'the response head is too large'
-      else if (end > pos && !isStatusLineStart(input, pos, end)) this.error = 'the status line is not HTTP/1.x'
-      else this.#carry = Buffer.from(input.subarray(pos, end))
+      this.error = this.#incompleteHead(input, pos, end)
       return -1
     }
     if (found + 4 - pos > maxHeadBytes) {
@@ -92,6 +90,19 @@ export class ResponseReader {
     else if (head.status >= 200) this.#begin(head, sink)
     else if (++this.#interim > maxInterim) this.error = 'too many interim answers'
     return this.error === undefined ? found + 4 : -1
+  }
+
+  /** Keeps the beginning of a head; what cannot become a good one is told now, in the same words as if it had come whole. */
+  #incompleteHead(input: Buffer, pos: number, end: number): string | undefined {
+    if (end - pos > maxHeadBytes) return 'the response head is too large'
+    if (end > pos && !isStatusLineStart(input, pos, end)) return 'the status line is not HTTP/1.x'
+    const bare = bareLineFeed(input, pos, end)
+    if (bare < 0) {
+      this.#carry = Buffer.from(input.subarray(pos, end))
+      return undefined
+    }
+    const head = parseResponseHead(`${input.toString('latin1', pos, bare + 1)}\r\n`, maxHeaders, this.#isHead)
+    return typeof head === 'string' ? head : 'a line does not end with CRLF'
   }
 
   #begin(head: ParsedResponseHead, sink: ResponseSink): void {
@@ -146,4 +157,11 @@ function isStatusLineStart(input: Buffer, pos: number, end: number): boolean {
   for (let i = 0; i < statusLineStart.length && pos + i < end; i++)
     if (input[pos + i] !== statusLineStart[i]) return false
   return true
+}
+
+/** Where a line feed stands without its carriage return; -1 when nowhere. */
+function bareLineFeed(input: Buffer, pos: number, end: number): number {
+  for (let at = input.indexOf(0x0a, pos); at >= 0 && at < end; at = input.indexOf(0x0a, at + 1))
+    if (at === pos || input[at - 1] !== 0x0d) return at
+  return -1
 }

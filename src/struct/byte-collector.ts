@@ -11,19 +11,20 @@ export class ByteCollector {
   #block: Buffer | undefined = undefined
   #used = 0
 
-  /** Adds a slice; it is kept, or copied when it is small and not the first. */
-  add(slice: Buffer): void {
-    if (slice.length === 0) return
+  /** Adds a slice: true when it is kept, false when it was copied because it is small and not the first. */
+  add(slice: Buffer): boolean {
+    if (slice.length === 0) return false
     this.bytes += slice.length
     if (slice.length >= smallBytes || this.#slices.length === 0) {
       this.#closeBlock()
       this.#slices.push(slice)
-      return
+      return true
     }
     if (this.#block !== undefined && this.#used + slice.length > blockBytes) this.#closeBlock()
     this.#block ??= Buffer.allocUnsafe(blockBytes)
     slice.copy(this.#block, this.#used)
     this.#used += slice.length
+    return false
   }
 
   /** Hands over everything collected and starts anew. */

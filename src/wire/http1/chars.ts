@@ -2,8 +2,8 @@
 export const charClass = { token: 1, upper: 2, value: 4, target: 8, host: 16 } as const
 
 const tokenMarks = "!#$%&'*+-.^_`|~"
-/** Beside letters and digits: RFC 3986 3.2.2 and 3.2.3, with the colon of a port and the brackets of an IPv6 address. */
-const hostMarks = "-._~%!$&'()*+,;=:[]"
+/** Beside letters and digits: RFC 3986 3.2.2, the marks of a name but for the percent sign of an escape. */
+const hostMarks = "-._~!$&'()*+,;="
 
 /** Table of 256 class sets: `table[byte] & charClass.token` says whether the byte may stand in a token. */
 export const charTable: Uint8Array = buildTable()
@@ -19,8 +19,9 @@ function buildTable(): Uint8Array {
     if (isWordChar || tokenMarks.includes(char)) bits |= charClass.token
     if (isUpper) bits |= charClass.upper
     if (isVisible || byte >= 0x80 || byte === 0x20 || byte === 0x09) bits |= charClass.value
-    // No fragment in a request target; bytes above 0x7f are refused as RFC 3986 knows none.
-    if (isVisible && char !== '#') bits |= charClass.target
+    // No fragment in a request target; bytes above 0x7f are refused as RFC 3986 knows none. It knows none of \^`{|} either,
+    // but browsers leave those in queries as they are.
+    if (isVisible && !'#"<>'.includes(char)) bits |= charClass.target
     if (isWordChar || hostMarks.includes(char)) bits |= charClass.host
     table[byte] = bits
   }

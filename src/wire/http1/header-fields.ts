@@ -27,7 +27,8 @@ export type HeadError = string
 /**
  * Reads header fields from `text[from, text.length)`: complete lines, each ended by CRLF, without the empty line.
  * Grammar of RFC 9112 5 without its leniencies: no folding, no blank before the colon, no control bytes, no bare CR or
- * LF, no empty names; content-length at most once and all digits; no length beside a transfer coding.
+ * LF, no empty names; content-length at most once and all digits; no length beside a transfer coding. A tab beside the
+ * value of either is refused too, though it is white space: readers differ on it (llhttp refuses some).
  */
 export function readFields(text: string, from: number, maxCount: number): FieldsResult | HeadError {
   const headers: string[] = []
@@ -51,7 +52,7 @@ export function readFields(text: string, from: number, maxCount: number): Fields
     }
     if (code !== 0x3a || pos === nameStart) return 'a header name is not a token followed by a colon'
     const name = (bits & charClass.upper) !== 0 ? text.slice(nameStart, pos).toLowerCase() : text.slice(nameStart, pos)
-    pos++
+    const colon = pos++
     code = text.charCodeAt(pos)
     while (code === 0x20 || code === 0x09) code = text.charCodeAt(++pos)
     const valueStart = pos
@@ -60,16 +61,21 @@ export function readFields(text: string, from: number, maxCount: number): Fields
     let valueEnd = pos
     while (valueEnd > valueStart && isBlank(text.charCodeAt(valueEnd - 1))) valueEnd--
     const value = text.slice(valueStart, valueEnd)
-    pos += 2
     headers.push(name, value)
     if (headers.length > maxCount * 2) return 'too many header fields'
-    const error = noteField(framing, name, value)
+    const error = noteField(framing, name, value) ?? tabProblem(name, text, colon, pos)
     if (error !== undefined) return error
+    pos += 2
   }
   if ((framing.chunked || framing.unknownCoding) && framing.contentLength >= 0) {
     return 'both content-length and transfer-encoding'
   }
   return { headers, framing }
+}
+
+function tabProblem(name: string, text: string, from: number, to: number): HeadError | undefined {
+  if (name !== 'content-length' && name !== 'transfer-encoding') return undefined
+  return text.slice(from, to).includes('\t') ? 'a tab beside the value of a framing field' : undefined
 }
 
 function isBlank(code: number): boolean {

@@ -18,7 +18,8 @@ export interface RequestHeadError {
   readonly detail: HeadError
 }
 
-const maxMethodLength = 32
+/** Longest method; the longest that is registered has 17 bytes. */
+export const maxMethodLength = 32
 
 /** Tells an error from a head. */
 export function isHeadError(result: ParsedRequestHead | RequestHeadError): result is RequestHeadError {
@@ -40,10 +41,10 @@ export function parseRequestHead(text: string, maxHeaders: number): ParsedReques
   if (pos === targetStart || text.charCodeAt(pos) !== 0x20)
     return syntax('the request target has a byte that no URI has')
   const uri = text.slice(targetStart, pos)
-  const absolute = uri.charCodeAt(0) === 0x2f ? undefined : absoluteForm(uri, method)
-  if (absolute === null || method === 'CONNECT') return syntax('the request target is neither a path nor an http URI')
   const minor = versionAt(text, pos + 1)
   if (typeof minor !== 'number') return minor
+  const absolute = uri.charCodeAt(0) === 0x2f ? undefined : absoluteForm(uri, method)
+  if (absolute === null || method === 'CONNECT') return syntax('the request target is neither a path nor an http URI')
   const fields = readFields(text, pos + 11, maxHeaders)
   if (typeof fields === 'string') {
     return fields === 'too many header fields' ? { kind: 'count', detail: fields } : syntax(fields)
@@ -58,7 +59,7 @@ export function parseRequestHead(text: string, maxHeaders: number): ParsedReques
 
 function framingProblem(framing: Framing, minor: number): RequestHeadError | undefined {
   if (framing.hosts > 1 || (framing.hosts === 0 && minor === 1)) return syntax('exactly one host header is needed')
-  if (!isHost(framing.host)) return syntax('the host header is not a host')
+  if (!isAuthority(framing.host)) return syntax('the host header is not a host')
   if (framing.unknownCoding) return { kind: 'coding', detail: 'the transfer coding is not chunked' }
   if (framing.chunked && minor === 0) return syntax('HTTP/1.0 has no transfer coding')
   return undefined
@@ -86,14 +87,35 @@ function absoluteForm(uri: string, method: string): { authority: string; target:
   if (uri === '*') return method === 'OPTIONS' ? { authority: '', target: '*' } : null
   const match = /^https?:\/\/([^/?]+)(\/[^?]*)?(\?.*)?$/i.exec(uri)
   const authority = match?.[1]
-  // User information is refused as RFC 9110 4.2.4 advises: `@` is not a host character.
-  if (match === null || authority === undefined || !isHost(authority)) return null
+  if (match === null || authority === undefined || !isAuthority(authority)) return null
   return { authority, target: `${match[2] ?? '/'}${match[3] ?? ''}` }
 }
 
-function isHost(value: string): boolean {
-  for (let i = 0; i < value.length; i++) {
-    if (((charTable[value.charCodeAt(i)] as number) & charClass.host) === 0) return false
+const bracketed = /^\[(?:[0-9A-Fa-f:.]{2,45}|v[0-9A-Fa-f]+\.[\w!$&'()*+,;=:.~-]+)\](?::\d{0,5})?$/
+
+/**
+ * `host [":" port]` of RFC 3986 3.2, or nothing at all (RFC 9112 3.2). User information is refused as RFC 9110 4.2.4
+ * advises.
+ */
+export function isAuthority(value: string): boolean {
+  if (value.charCodeAt(0) === 0x5b) return bracketed.test(value)
+  let pos = 0
+  while (pos < value.length) {
+    const code = value.charCodeAt(pos)
+    if (((charTable[code] as number) & charClass.host) !== 0) pos++
+    else if (code === 0x25 && /^[0-9A-Fa-f]{2}$/.test(value.slice(pos + 1, pos + 3))) pos += 3
+    else break
+  }
+  if (pos === value.length) return true
+  return pos > 0 && value.charCodeAt(pos) === 0x3a && isPort(value, pos + 1)
+}
+
+/** Up to five digits, or none. */
+function isPort(value: string, from: number): boolean {
+  if (value.length - from > 5) return false
+  for (let pos = from; pos < value.length; pos++) {
+    const code = value.charCodeAt(pos)
+    if (code < 0x30 || code > 0x39) return false
   }
   return true
 }

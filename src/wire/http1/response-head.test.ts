@@ -29,8 +29,13 @@ describe('the end of the body and the connection follow from status, version and
     ['HTTP/1.0 200 OK\r\ncontent-length: 5\r\nconnection: Keep-Alive\r\n', 'length', 5, true],
     ['HTTP/1.0 200 OK\r\ncontent-length: 5\r\nconnection: keep-alive, close\r\n', 'length', 5, false],
     ['HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: x\r\nconnection: CLOSE\r\n', 'length', 5, false],
-    ['HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n', 'none', 0, true],
-    ['HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n', 'none', 0, true],
+    ['HTTP/1.1 204 No Content\r\n', 'none', 0, true],
+    ['HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n', 'none', 0, true],
+    ['HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n', 'none', 0, false],
+    ['HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n', 'none', 0, false],
+    ['HTTP/1.1 304 Not Modified\r\n', 'none', 0, true],
+    ['HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n', 'none', 0, false],
+    ['HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n', 'none', 0, false],
     ['HTTP/1.1 100 Continue\r\n', 'none', 0, true],
     ['HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n', 'none', 0, false],
     ['HTTP/1.1 503 Gr\xfc\xdfe \t!\r\ncontent-length: 3\r\n', 'length', 3, true],
@@ -75,6 +80,10 @@ describe('a head is refused', () => {
     'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n',
     'HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n',
     'HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n',
+    'HTTP/1.1 100 Continue\r\ncontent-length: 5\r\n',
+    'HTTP/1.1 103 Early Hints\r\ntransfer-encoding: chunked\r\n',
+    'HTTP/1.0 100 Continue\r\n',
+    'HTTP/1.1 103 Early Hints\r\nconnection: close\r\n',
   ]
   for (const text of cases)
     test(JSON.stringify(text), () => assert.equal(typeof parseResponseHead(text, 128, false), 'string'))
