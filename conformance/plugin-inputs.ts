@@ -28,6 +28,7 @@ export function inputsOf(seed: number, count: number): PluginInputs {
       observedAtMs: rng() < 0.2 ? 0 : nowMs - whole(60_000),
       health: whole(2),
       restUntilMs: rng() < 0.5 ? 0 : nowMs + whole(2000) - 1000,
+      ejected: rng() < 0.3 ? 1 : 0,
       maxAdapters: maybe(whole(4)),
       adapterCount: maybe(whole(4)),
       adapters: [0, 1, 2].filter(() => rng() < 0.3),

@@ -1,5 +1,5 @@
 import type { HeaderList } from '#core/header-list.ts'
-import type { Refusal } from '#core/refusal.ts'
+import type { Refusal, RefusalReason } from '#core/refusal.ts'
 import type { Body } from '#core/request.ts'
 
 /** Head of a request as a door hands it on; syntax is checked, meaning is not. */
@@ -58,8 +58,8 @@ export interface Exchange {
    */
   observer: ExchangeObserver | undefined
   /**
-   * A promise that nobody reads the body's memory any more: it may be overwritten by the next request. Optional to
-   * call, at most once, before the answer ends.
+   * A promise that nobody reads the body's memory any more: it may be overwritten by another request. Optional, and
+   * harmless to repeat, before the answer ends.
    */
   recycleBody(): void
   /** Sends a complete answer in one write. */
@@ -87,8 +87,11 @@ export interface Exchange {
 
 /** Is told what happens at the client's side of an exchange. */
 export interface ExchangeObserver {
-  /** The client has gone before the answer was complete. At most once. */
-  aborted(): void
+  /**
+   * The client has gone before the answer was complete. At most once. `reason` says why the door sent it away, when it
+   * did: `client-too-slow`.
+   */
+  aborted(reason?: RefusalReason): void
   /** Bytes may flow again after `flush` returned false. */
   drained(): void
 }

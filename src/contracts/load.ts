@@ -30,8 +30,10 @@ export interface LoadColumns {
   readonly observedAtMs: Float64Array
   /** Failures since the last success. */
   readonly consecutiveErrors: Int32Array
-  /** No new request before this moment (Clock.nowMs) unless no other endpoint is left; 0 = never ejected. */
+  /** The endpoint asked for no new request before this moment (Clock.nowMs); 0 = it never did. */
   readonly restUntilMs: Float64Array
+  /** 1 while the endpoint is ejected after failures, until a probe has succeeded; else 0. */
+  readonly ejected: Int32Array
   /** Adapter slots of the engine (vLLM max_lora); NaN when unknown. */
   readonly maxAdapters: Float64Array
   /** Number of adapters in use or loaded, as last scraped; NaN when unknown. */

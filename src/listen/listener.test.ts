@@ -15,6 +15,7 @@ const limits: Limits = {
   headerCount: 16,
   bodyBytes: 1000,
   keepAliveMs: 75_000,
+  drainDelayMs: 0,
   drainMs: 1000,
 }
 const mostConnections = 4

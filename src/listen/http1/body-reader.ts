@@ -4,38 +4,56 @@ import { ByteCollector } from '#struct/byte-collector.ts'
 import { ChunkDecoder } from '#wire/http1/chunk-decoder.ts'
 import type { Framing } from '#wire/http1/header-fields.ts'
 
-/** Collects the body of one request after another, by length or chunked, within a bound. */
+/**
+ * The slowest that a body may come, in bytes per millisecond over one pause (limits.bodyTimeout): 1 KiB/s is slower than
+ * any link that people use. Without it, a byte before each pause is over would hold 32 MiB for years.
+ */
+export const slowestBytesPerMs = 1024 / 1000
+
+/** Collects the body of one request, by length or chunked, within a bound. */
 export class BodyReader {
-  complete = true
+  complete: boolean
   refusal: Refusal | undefined = undefined
+  /** Whether the last `push` kept a part of its input; else the input's memory is free again. */
+  keptInput = false
   readonly #maxBytes: number
+  /** When the rate was last measured, and what had come by then. */
+  #measuredAtMs: number
+  #measuredBytes = 0
   readonly #collected = new ByteCollector()
-  #remaining = 0
-  #chunks: ChunkDecoder | undefined = undefined
+  readonly #chunks: ChunkDecoder | undefined
+  #remaining: number
 
-  constructor(maxBytes: number) {
+  /** A length beyond the limit is refused before a byte of it is read. */
+  constructor(framing: Framing, maxBytes: number, startedAtMs: number) {
     this.#maxBytes = maxBytes
-  }
-
-  /** Starts the next body. A length beyond the limit is refused before a byte of it is read. */
-  begin(framing: Framing): Refusal | undefined {
-    this.#collected.take()
-    this.refusal = undefined
+    this.#measuredAtMs = startedAtMs
     this.#chunks = framing.chunked ? new ChunkDecoder() : undefined
     this.#remaining = Math.max(framing.contentLength, 0)
     this.complete = !framing.chunked && this.#remaining === 0
-    return this.#remaining > this.#maxBytes ? this.#tooLarge() : undefined
+    if (this.#remaining > maxBytes) this.refusal = this.#tooLarge()
   }
 
   /** Takes bytes; returns what lies behind the end of the body. */
   push(chunk: Buffer): Buffer | undefined {
+    this.keptInput = false
     if (this.complete) return chunk.length > 0 ? chunk : undefined
     if (this.#chunks !== undefined) return this.#pushChunked(chunk, this.#chunks)
     const taken = Math.min(this.#remaining, chunk.length)
     this.#remaining -= taken
-    this.#collected.add(taken === chunk.length ? chunk : chunk.subarray(0, taken))
+    this.keptInput = this.#collected.add(taken === chunk.length ? chunk : chunk.subarray(0, taken))
     this.complete = this.#remaining === 0
     return taken === chunk.length ? undefined : chunk.subarray(taken)
+  }
+
+  /** Measures every `windowMs` how fast the body came since: true when that was too slow. */
+  isTooSlow(nowMs: number, windowMs: number): boolean {
+    const passedMs = nowMs - this.#measuredAtMs
+    if (passedMs < windowMs) return false
+    const came = this.#collected.bytes - this.#measuredBytes
+    this.#measuredAtMs = nowMs
+    this.#measuredBytes = this.#collected.bytes
+    return came < passedMs * slowestBytesPerMs
   }
 
   /** Hands the complete body over. */
@@ -53,7 +71,7 @@ export class BodyReader {
         return undefined
       }
       if (decoder.dataEnd === decoder.dataStart) continue
-      this.#collected.add(chunk.subarray(decoder.dataStart, decoder.dataEnd))
+      if (this.#collected.add(chunk.subarray(decoder.dataStart, decoder.dataEnd))) this.keptInput = true
       if (this.#collected.bytes > this.#maxBytes) {
         this.refusal = this.#tooLarge()
         return undefined

@@ -1,12 +1,23 @@
-import type { ClientOrigin, Exchange, ExchangeObserver, RequestHead, Tunnel } from '#contracts/exchange.ts'
+import type {
+  ClientOrigin,
+  Exchange,
+  ExchangeObserver,
+  RequestHead,
+  Tunnel,
+  TunnelObserver,
+} from '#contracts/exchange.ts'
 import { Fault } from '#core/fault.ts'
-import { type HeaderList, headerOf } from '#core/header-list.ts'
+import { type HeaderList, headerValues } from '#core/header-list.ts'
+import type { RefusalReason } from '#core/refusal.ts'
 import type { Body } from '#core/request.ts'
+import { clientOrigin, type TrustedProxies } from '#listen/client-origin.ts'
+import type { ParsedRequestHead } from '#wire/http1/request-head.ts'
 import { statusText } from '#wire/http1/status-text.ts'
 import type { Http1Connection } from './connection.ts'
-import type { FoundHead } from './find-head.ts'
 
 const emptyHead: RequestHead = { method: '', target: '', headers: [] }
+const noHeaders: HeaderList = []
+const nobody: TrustedProxies = { isEmpty: true, has: () => false }
 const emptyBody: Body = { slices: [], bytes: 0 }
 
 const stage = { fresh: 0, started: 1, ended: 2 } as const
@@ -21,10 +32,11 @@ export class Http1Exchange implements Exchange {
   body: Body = emptyBody
   aborted = false
   observer: ExchangeObserver | undefined = undefined
-  addedHeaders: HeaderList = []
-  readonly asksWebSocket = false
+  addedHeaders: HeaderList = noHeaders
   readonly #connection: Http1Connection
-  readonly #minor: number
+  /** Undefined when the request was refused before its head was understood. */
+  readonly #parsed: ParsedRequestHead | undefined
+  #origin: ClientOrigin | undefined = undefined
   #keepAlive: boolean
   #stage: number = stage.fresh
   #framing: number = framing.none
@@ -35,30 +47,36 @@ export class Http1Exchange implements Exchange {
   #ranges: number[] = []
   #pendingBytes = 0
 
-  constructor(connection: Http1Connection, found: FoundHead | undefined, startedAtMs: number) {
+  constructor(connection: Http1Connection, parsed: ParsedRequestHead | undefined, startedAtMs: number) {
     this.#connection = connection
+    this.#parsed = parsed
     this.startedAtMs = startedAtMs
-    this.head = found?.head ?? emptyHead
-    this.#minor = found?.head.minor ?? 1
-    this.#keepAlive = found !== undefined && wantsKeepAlive(found)
+    this.head = parsed ?? emptyHead
+    this.#keepAlive = parsed !== undefined && wantsKeepAlive(parsed)
   }
 
   get remoteAddress(): string {
-    return this.#connection.remoteAddress
+    return this.#connection.peer.address
   }
 
   get remotePort(): number {
-    return this.#connection.socket.remotePort ?? 0
-  }
-
-  get origin(): ClientOrigin {
-    const address = this.remoteAddress
-    const host = headerOf(this.head.headers, 'host') ?? ''
-    return { address, scheme: this.isSecure ? 'https' : 'http', host, forwardedFor: address }
+    return this.#connection.peer.port
   }
 
   get isSecure(): boolean {
-    return 'encrypted' in this.#connection.socket
+    return this.#connection.peer.isSecure
+  }
+
+  get origin(): ClientOrigin {
+    const { peer, context } = this.#connection
+    this.#origin ??= clientOrigin(peer, this.head.headers, context.trusted ?? nobody)
+    return this.#origin
+  }
+
+  get asksWebSocket(): boolean {
+    const parsed = this.#parsed
+    if (parsed === undefined || parsed.minor !== 1 || parsed.method !== 'GET') return false
+    return parsed.framing.connection.includes('upgrade') && asksFor(parsed.headers, 'websocket')
   }
 
   get listener(): string {
@@ -72,6 +90,8 @@ export class Http1Exchange implements Exchange {
 
   reply(status: number, headers: HeaderList, body: Buffer): void {
     const isHead = this.head.method === 'HEAD'
+    const date = this.#connection.context.date
+    if (date !== undefined) this.addedHeaders = [...this.addedHeaders, 'date', date.now()]
     this.start(status, headers, body.length, !isHead && status !== 204)
     if (this.#framing !== framing.none) this.write(body, 0, body.length)
     this.end()
@@ -81,16 +101,14 @@ export class Http1Exchange implements Exchange {
     if (this.#stage !== stage.fresh) return
     this.#stage = stage.started
     if (this.#connection.context.isDraining()) this.#keepAlive = false
-    let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`
-    const added = this.addedHeaders
-    for (let i = 0; i < added.length; i += 2) text += `${added[i]}: ${added[i + 1]}\r\n`
-    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
+    const minor = this.#parsed?.minor ?? 1
+    let text = this.#headWith(status, headers)
     if (bodyBytes !== undefined) {
       this.#framing = hasBody ? framing.length : framing.none
       this.#remaining = hasBody ? bodyBytes : 0
       if (status !== 204) text += `content-length: ${bodyBytes}\r\n`
     } else if (!hasBody) this.#framing = framing.none
-    else if (this.#minor === 1) {
+    else if (minor === 1) {
       this.#framing = framing.chunked
       text += 'transfer-encoding: chunked\r\n'
     } else {
@@ -98,7 +116,7 @@ export class Http1Exchange implements Exchange {
       this.#keepAlive = false
     }
     if (!this.#keepAlive) text += 'connection: close\r\n'
-    else if (this.#minor === 0) text += 'connection: keep-alive\r\n'
+    else if (minor === 0) text += 'connection: keep-alive\r\n'
     this.#headText = `${text}\r\n`
   }
 
@@ -127,11 +145,19 @@ export class Http1Exchange implements Exchange {
     if (this.#stage === stage.ended) return
     if (this.#stage === stage.started) this.#send(false)
     this.#stage = stage.ended
-    this.#connection.finished(this, false)
+    // Where the end of the connection is the end of the body, only a reset says that it is not whole.
+    if (this.#framing === framing.close) this.#connection.reset()
+    else this.#connection.finished(this, false)
   }
 
-  tunnel(): Tunnel {
-    throw new Fault('self', 'this door has no tunnel')
+  tunnel(headers: HeaderList, observer: TunnelObserver): Tunnel {
+    if (this.#stage === stage.started || !this.asksWebSocket) throw new Fault('self', 'no tunnel was asked for')
+    if (this.#stage === stage.fresh) {
+      this.#stage = stage.ended
+      this.observer = undefined
+      this.#connection.write(Buffer.from(`${this.#headWith(101, headers)}\r\n`, 'latin1'))
+    }
+    return this.#connection.switchTo(this, observer)
   }
 
   recycleBody(): void {
@@ -139,18 +165,26 @@ export class Http1Exchange implements Exchange {
     this.#connection.recycle(this)
   }
 
-  /** The client has gone. */
-  abort(): void {
+  /** The client has gone, or was sent away for `reason`. */
+  abort(reason: RefusalReason | undefined): void {
     if (this.#stage === stage.ended) return
     this.#stage = stage.ended
     this.aborted = true
-    this.observer?.aborted()
+    this.observer?.aborted(reason)
   }
 
   /** The socket has taken everything that was written. */
   drained(): void {
-    this.#connection.noteProgress()
     if (this.#stage !== stage.ended) this.observer?.drained()
+  }
+
+  /** Status line and headers, without the empty line. */
+  #headWith(status: number, headers: HeaderList): string {
+    let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`
+    const added = this.addedHeaders
+    for (let i = 0; i < added.length; i += 2) text += `${added[i]}: ${added[i + 1]}\r\n`
+    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
+    return text
   }
 
   /** Head, pending body and framing in one buffer, one write: one system call and one packet for what came together. */
@@ -176,7 +210,7 @@ export class Http1Exchange implements Exchange {
     this.#buffers.length = 0
     this.#ranges.length = 0
     this.#pendingBytes = 0
-    return this.#connection.socket.write(out)
+    return this.#connection.write(out)
   }
 
   /** The head, when it has not left yet, and the size line of the chunk to come. */
@@ -198,8 +232,14 @@ function chunkEnd(hasData: boolean, isLast: boolean): string {
   return hasData ? '\r\n' : ''
 }
 
-function wantsKeepAlive(found: FoundHead): boolean {
-  const { connection } = found.head.framing
+function wantsKeepAlive({ framing: { connection }, minor }: ParsedRequestHead): boolean {
   if (connection.includes('close')) return false
-  return found.head.minor === 1 || connection.includes('keep-alive')
+  return minor === 1 || connection.includes('keep-alive')
+}
+
+/** Whether `upgrade` names `protocol`, with or without a version. */
+function asksFor(headers: HeaderList, protocol: string): boolean {
+  for (const value of headerValues(headers, 'upgrade'))
+    for (const element of value.split(',')) if (element.trim().toLowerCase() === protocol) return true
+  return false
 }

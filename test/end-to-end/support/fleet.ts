@@ -1,6 +1,6 @@
 import type { SimOptions } from '#sim/options.ts'
 import { type Sim, startSim } from '#sim/server.ts'
-import { type Config, RunningGateway } from './gateway.ts'
+import { type Config, RunningGateway, type StartOptions } from './gateway.ts'
 
 /** Simulated model servers (in this process) and a gateway (in its own) in front of them. */
 export interface Fleet {
@@ -18,6 +18,8 @@ export interface FleetPlan {
   readonly sims?: readonly SimOptions[]
   /** Configuration of the gateway; by default every simulated server is an endpoint of `tiny`. */
   readonly config?: (sims: readonly Sim[]) => Config
+  /** How the gateway is started. */
+  readonly start?: StartOptions
 }
 
 /** Time to the first token and between tokens that makes tests quick and still tells streams from single answers. */
@@ -37,7 +39,7 @@ export async function startFleet(plan: FleetPlan = {}): Promise<Fleet> {
   try {
     for (const options of plan.sims ?? [quick]) sims.push(await startSim({ ...quick, ...options }))
     const config = plan.config ?? ((all: readonly Sim[]) => ({ models: { tiny: modelOn(all) } }))
-    const gateway = await RunningGateway.start(config(sims))
+    const gateway = await RunningGateway.start(config(sims), plan.start)
     const close = async (): Promise<void> => {
       try {
         await gateway.close()
