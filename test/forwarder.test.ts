@@ -1,146 +1,19 @@
 import assert from 'node:assert/strict'
-import { createServer, type Server, type Socket } from 'node:net'
 import { test } from 'node:test'
-import type { Exchange, ExchangeObserver } from '#contracts/exchange.ts'
-import { type Clock, systemClock } from '#core/clock.ts'
 import { manualClock } from '#core/manual-clock.ts'
-import { draftOutcome, type OutcomeDraft } from '#core/outcome.ts'
-import { isRefusal, type Refusal, refuse } from '#core/refusal.ts'
-import { createEndpointTable, type EndpointTable } from '#datastore/endpoint-table.ts'
-import { acquire, openLeases } from '#datastore/lease.ts'
-import { endpointPlan, modelServerPlan } from '#datastore/snapshot-case.ts'
-import { parseHead, RequestParser } from '#parse/parse-request.ts'
-import { Forwarder, type ForwardJob } from '#proxy/forwarder.ts'
-import { UpstreamPools } from '#proxy/upstream-pools.ts'
-
-const chat = '{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[]}'
-const ok = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}'
-const sseHead = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n'
-const event = 'data: {"choices":[{}]}\n\n'
-const eventChunk = `${event.length.toString(16)}\r\n${event}\r\n`
-
-/** What an engine does with the n-th connection's request. */
-type Script = (socket: Socket, connection: number) => void
-
-interface Engine {
-  readonly id: string
-  readonly server: Server
-  connections: number
-  closed: number
-}
-
-async function engine(script: Script): Promise<Engine> {
-  const server = createServer((socket) => {
-    const connection = state.connections++
-    socket.on('error', () => {})
-    socket.on('close', () => state.closed++)
-    socket.on('data', () => script(socket, connection))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  const state: Engine = { id: `127.0.0.1:${port}`, server, connections: 0, closed: 0 }
-  return state
-}
-
-/** An exchange that keeps what is written to it. */
-class RecordedExchange implements Exchange {
-  readonly head = { method: 'POST', target: '/v1/chat/completions', headers: ['content-type', 'application/json'] }
-  readonly body = { slices: [Buffer.from(chat)], bytes: chat.length }
-  readonly remoteAddress = ''
-  readonly remotePort = 0
-  readonly isSecure = false
-  readonly origin = { address: '', scheme: 'http', host: '', forwardedFor: '' } as const
-  addedHeaders: readonly string[] = []
-  readonly asksWebSocket = false
-  readonly listener = 'test'
-  readonly startedAtMs = 0
-  aborted = false
-  observer: ExchangeObserver | undefined = undefined
-  status = 0
-  text = ''
-  how = ''
-  recycleBody(): void {}
-  reply(): void {
-    throw new Error('the forwarder does not answer by itself')
-  }
-  start(status: number): void {
-    this.status = status
-  }
-  write(data: Buffer, start: number, end: number): void {
-    this.text += data.toString('latin1', start, end)
-  }
-  flush(): boolean {
-    return true
-  }
-  end(): void {
-    this.how += 'end'
-  }
-  tunnel(): never {
-    throw new Error('nobody asked for a tunnel')
-  }
-  cut(): void {
-    this.how += 'cut'
-  }
-}
-
-interface Ended {
-  readonly exchange: RecordedExchange
-  readonly outcome: OutcomeDraft
-  readonly refusal: Refusal | undefined
-}
-
-interface Setting {
-  readonly engines: readonly Engine[]
-  readonly table: EndpointTable
-  readonly forwarder: Forwarder
-  readonly clock: Clock
-}
-
-function setting(engines: readonly Engine[], clock: Clock = systemClock()): Setting {
-  return { engines, table: createEndpointTable(), forwarder: new Forwarder(new UpstreamPools(clock), clock), clock }
-}
-
-/** Forwards one request to the engines, in order of preference; resolves when it has ended, once. */
-function forward({ engines, table, forwarder }: Setting, exchange = new RecordedExchange()): Promise<Ended> {
-  const generation = table.generation[0] ?? 0
-  const endpoints = engines.map(({ id }, slot) => endpointPlan(id, { slot, generation }))
-  const timeouts = { connectMs: 5000, firstByteMs: 2000, idleMs: 1000, totalMs: 0 }
-  const modelServer = { ...modelServerPlan('a/b', [], { timeouts }), endpoints }
-  const api = parseHead(exchange.head)
-  assert.ok(!isRefusal(api))
-  const request = new RequestParser().parse(exchange, api, 'id-1')
-  assert.ok(!isRefusal(request))
-  const outcome = draftOutcome(0)
-  outcome.receivedAtMs = 0
-  return new Promise((resolve) => {
-    const job: ForwardJob = {
-      exchange,
-      request,
-      outcome,
-      exposeEndpoint: false,
-      choose(tried) {
-        const endpoint = endpoints.find(({ slot }) => !tried.includes(slot))
-        if (endpoint === undefined) return refuse('no-endpoint', 'none left')
-        const lease = acquire(table, endpoint.slot, generation, 10)
-        return { modelServer, endpoint, lease, upstreamModel: undefined, decision: { text: () => 'first' } }
-      },
-      refused: (refusal) => resolve({ exchange, outcome, refusal }),
-      ended: () => resolve({ exchange, outcome, refusal: undefined }),
-    }
-    forwarder.forward(job)
-  })
-}
-
-/** Everything of a test is given back: no lease, no call, no open engine. */
-function finish({ engines, table, forwarder }: Setting): void {
-  assert.equal(openLeases(table), 0, 'leases')
-  assert.equal(forwarder.active, 0, 'calls')
-  forwarder.pools.close()
-  for (const { server } of engines) server.close()
-}
-
-const answers: Script = (socket) => socket.write(ok)
+import {
+  answers,
+  engine,
+  event,
+  eventChunk,
+  finish,
+  forward,
+  ok,
+  RecordedExchange,
+  type Script,
+  setting,
+  sseHead,
+} from '#test/forward-case.ts'
 
 const failures: readonly { name: string; script: Script; reason: string }[] = [
   { name: 'resets before a byte', script: (socket) => socket.resetAndDestroy(), reason: 'upstream-reset' },
@@ -274,7 +147,7 @@ for (const { name, script, advanceMs, status, reason } of silences) {
     const clock = manualClock(1000)
     const at = setting([await engine(script)], clock)
     const exchange = new RecordedExchange()
-    const ended = forward(at, exchange)
+    const ended = forward(at, { exchange })
     while (at.engines[0]?.connections === 0 || exchange.status !== status)
       await new Promise((resolve) => setTimeout(resolve, 2))
     await new Promise((resolve) => setTimeout(resolve, 20))
@@ -289,7 +162,7 @@ for (const { name, script, advanceMs, status, reason } of silences) {
 test('a client that leaves takes its request from the engine at once', async () => {
   const at = setting([await engine((socket) => socket.write(sseHead + eventChunk))])
   const exchange = new RecordedExchange()
-  const ended = forward(at, exchange)
+  const ended = forward(at, { exchange })
   while (exchange.status === 0) await new Promise((resolve) => setTimeout(resolve, 2))
   const leftAtMs = performance.now()
   exchange.observer?.aborted()

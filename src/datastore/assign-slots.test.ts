@@ -5,7 +5,7 @@ import { health } from '#core/endpoint.ts'
 import { createSlotAllocator } from './assign-slots.ts'
 import { createEndpointTable, maxEndpoints } from './endpoint-table.ts'
 import { acquire, openLeases } from './lease.ts'
-import { endpointPlan, modelServerPlan, snapshotOf } from './snapshot-case.ts'
+import { ejectionPlan, endpointPlan, modelServerPlan, snapshotOf } from './snapshot-case.ts'
 
 function slotsOf(snapshot: Snapshot): Record<string, number> {
   const entries = snapshot.modelServers.flatMap(({ key, endpoints }) =>
@@ -54,7 +54,7 @@ describe('slots', () => {
     const table = createEndpointTable()
     const allocator = createSlotAllocator(table)
     const { slot, generation } = endpointOf(allocator.assign(one('h:1')), 'h:1')
-    const lease = acquire(table, slot, generation, 5)
+    const lease = acquire(table, { slot, generation }, 5, ejectionPlan())
     table.health[slot] = health.unready
     table.running[slot] = 9
     table.restUntilMs[slot] = 1e12
@@ -76,7 +76,7 @@ describe('in a full table', () => {
     const allocator = createSlotAllocator(table)
     const full = allocator.assign(many(1, maxEndpoints))
     const busy = endpointOf(full, 'h:1')
-    const lease = acquire(table, busy.slot, busy.generation, 0)
+    const lease = acquire(table, busy, 0, ejectionPlan())
     allocator.assign(many(3, maxEndpoints - 2))
     table.ttftMs[1] = 5
     const next = endpointOf(
@@ -94,7 +94,7 @@ describe('in a full table', () => {
     const table = createEndpointTable()
     const allocator = createSlotAllocator(table)
     const busy = endpointOf(allocator.assign(many(1, maxEndpoints)), 'h:1')
-    const lease = acquire(table, busy.slot, busy.generation, 0)
+    const lease = acquire(table, busy, 0, ejectionPlan())
     const next = endpointOf(allocator.assign(many(2, maxEndpoints)), `h:${maxEndpoints + 1}`)
     assert.equal(next.slot, busy.slot)
     lease.release()

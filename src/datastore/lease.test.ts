@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createEndpointTable, type EndpointTable, resetSlot } from './endpoint-table.ts'
 import { acquire, type Lease, openLeases } from './lease.ts'
+import { ejectionPlan } from './snapshot-case.ts'
 
 const slot = 3
 
 function setUp(): { table: EndpointTable; lease: (promptBytes?: number) => Lease } {
   const table = createEndpointTable()
   const generation = table.generation[slot] ?? -1
-  return { table, lease: (promptBytes = 100) => acquire(table, slot, generation, promptBytes) }
+  return { table, lease: (promptBytes = 100) => acquire(table, { slot, generation }, promptBytes, ejectionPlan()) }
 }
 
 describe('a lease', () => {
@@ -43,7 +44,7 @@ describe('a lease', () => {
     const { table, lease } = setUp()
     const held = lease(100)
     resetSlot(table, slot)
-    const other = acquire(table, slot, table.generation[slot] ?? -1, 7)
+    const other = acquire(table, { slot, generation: table.generation[slot] ?? -1 }, 7, ejectionPlan())
     held.firstByte(5)
     held.observeTtft(5)
     held.observeTpot(5)
@@ -51,7 +52,7 @@ describe('a lease', () => {
     for (let i = 0; i < 5; i++) held.failed(5)
     held.release()
     assert.deepEqual([table.inFlight[slot], table.pendingPromptBytes[slot]], [1, 7])
-    assert.deepEqual([table.consecutiveErrors[slot], table.restUntilMs[slot]], [0, 0])
+    assert.deepEqual([table.consecutiveErrors[slot], table.restUntilMs[slot], table.ejected[slot]], [0, 0, 0])
     assert.deepEqual([table.ttftMs[slot], table.tpotMs[slot]], [Number.NaN, Number.NaN])
     other.release()
     assert.equal(openLeases(table), 0)
@@ -59,7 +60,7 @@ describe('a lease', () => {
 
   test('of a snapshot that is behind counts nowhere', () => {
     const { table } = setUp()
-    const held = acquire(table, slot, (table.generation[slot] ?? 0) - 1, 100)
+    const held = acquire(table, { slot, generation: (table.generation[slot] ?? 0) - 1 }, 100, ejectionPlan())
     assert.equal(openLeases(table), 0)
     held.release()
     assert.equal(openLeases(table), 0)
@@ -74,53 +75,11 @@ describe('a lease', () => {
   })
 })
 
-describe('an endpoint rests', () => {
-  test('after three failures in a row, not after two', () => {
-    const { table, lease } = setUp()
-    const held = lease()
-    held.failed(100)
-    held.failed(100)
-    assert.equal(table.restUntilMs[slot], 0)
-    held.failed(100)
-    assert.equal(table.restUntilMs[slot], 1100)
-  })
-
-  test('not when a success lies between the failures', () => {
-    const { table, lease } = setUp()
-    const held = lease()
-    held.failed(100)
-    held.failed(100)
-    held.succeeded()
-    held.failed(100)
-    held.failed(100)
-    assert.deepEqual([table.restUntilMs[slot], table.consecutiveErrors[slot]], [0, 2])
-  })
-
-  test('no longer because many requests failed at once', () => {
-    const { table, lease } = setUp()
-    for (let i = 0; i < 50; i++) lease().failed(100)
-    assert.equal(table.restUntilMs[slot], 1100)
-  })
-
-  test('twice as long with each failure after a rest, 30 s at most', () => {
-    const { table, lease } = setUp()
-    const held = lease()
-    held.failed(0)
-    held.failed(0)
-    const rests: number[] = []
-    for (let nowMs = 0; rests.length < 8; nowMs = table.restUntilMs[slot] ?? 0) {
-      held.failed(nowMs)
-      rests.push((table.restUntilMs[slot] ?? 0) - nowMs)
-    }
-    assert.deepEqual(rests, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
-  })
-
-  test('as long as it asked, and a shorter wish does not cut that', () => {
-    const { table, lease } = setUp()
-    lease().rest(5000)
-    lease().rest(3000)
-    assert.equal(table.restUntilMs[slot], 5000)
-  })
+test('an endpoint rests as long as it asked, and a shorter wish does not cut that', () => {
+  const { table, lease } = setUp()
+  lease().rest(5000)
+  lease().rest(3000)
+  assert.equal(table.restUntilMs[slot], 5000)
 })
 
 describe('an observation', () => {

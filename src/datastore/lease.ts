@@ -1,12 +1,10 @@
+import type { EjectionPlan } from '#config/snapshot.ts'
+import { anyClient, claimProbe, closeBreaker, countFailure, countSuccess, freeProbe, reopenBreaker } from './breaker.ts'
 import type { EndpointTable } from './endpoint-table.ts'
+import { hold, letGo, settleHeldPrompt } from './held-leases.ts'
 
 /** A longer prompt counts as this long, so that the sum over an endpoint's requests stays within 32 bits. */
 const maxPromptBytes = 4 * 1024 * 1024
-
-/** Failures in a row after which an endpoint rests. */
-const failuresBeforeRest = 3
-const firstRestMs = 1000
-const maxRestMs = 30_000
 
 /** Weight of a new observation in the moving averages: about the last twenty requests count. */
 const observationWeight = 0.1
@@ -14,9 +12,18 @@ const observationWeight = 0.1
 /** An average older than this says nothing of now: the next observation replaces it. */
 const averageLifetimeMs = 60_000
 
-/** Reserves an endpoint for one request: it counts as in flight from now on, for all threads. */
-export function acquire(table: EndpointTable, slot: number, generation: number, promptBytes: number): Lease {
-  return new Lease(table, slot, generation, promptBytes)
+/** A row of the endpoint table and the generation in which it belongs to an endpoint: an EndpointPlan is one. */
+export interface TableRow {
+  readonly slot: number
+  readonly generation: number
+}
+
+/**
+ * Reserves an endpoint for one request: it counts as in flight from now on, for all threads. `policy` is that of its
+ * model server.
+ */
+export function acquire(table: EndpointTable, row: TableRow, promptBytes: number, policy: EjectionPlan): Lease {
+  return new Lease(table, row, promptBytes, policy)
 }
 
 /** Requests now on endpoints, all threads together: 0 when nothing is under way and no lease has leaked. */
@@ -35,19 +42,28 @@ export class Lease {
   readonly #table: EndpointTable
   readonly #slot: number
   readonly #generation: number
+  readonly #policy: EjectionPlan
   #isOpen: boolean
   #pendingBytes: number
   #firstByteAtMs = 0
+  /** The endpoint was ejected when the request went there: what comes of it decides whether it returns. */
+  readonly #wasEjected: boolean
+  #isProbe = false
+  /** The request has left the endpoint, but it is not known yet who is to blame. */
+  #isSuspended = false
 
-  constructor(table: EndpointTable, slot: number, generation: number, promptBytes: number) {
+  constructor(table: EndpointTable, { slot, generation }: TableRow, promptBytes: number, policy: EjectionPlan) {
     this.#table = table
     this.#slot = slot
     this.#generation = generation
+    this.#policy = policy
     this.#pendingBytes = Math.min(promptBytes, maxPromptBytes)
     this.#isOpen = this.#isCurrent()
+    this.#wasEjected = this.#isOpen && Atomics.load(table.ejected, slot) !== 0
     if (!this.#isOpen) return
     Atomics.add(table.inFlight, slot, 1)
     Atomics.add(table.pendingPromptBytes, slot, this.#pendingBytes)
+    hold(table.held, slot, generation, this.#pendingBytes)
   }
 
   /** The engine has begun to answer: its prompt is no longer ahead of others. Counts once. */
@@ -56,31 +72,59 @@ export class Lease {
     if (this.#isOpen && this.#isCurrent()) this.#settlePrompt()
   }
 
-  /** The request is no longer on the endpoint, however it ended. Counts once. */
+  /** The request is no longer on the endpoint, however it ended. Counts once. A probe without a verdict is over. */
   release(): void {
+    if (!this.#isSuspended) this.#endProbe()
     if (!this.#isOpen) return
     this.#isOpen = false
     if (!this.#isCurrent()) return
     this.#settlePrompt()
     Atomics.sub(this.#table.inFlight, this.#slot, 1)
+    letGo(this.#table.held, this.#slot)
   }
 
-  /** The endpoint answered as it should: failures before this one are forgiven. */
-  succeeded(): void {
-    if (!this.#isCurrent() || this.#table.consecutiveErrors[this.#slot] === 0) return
-    Atomics.store(this.#table.consecutiveErrors, this.#slot, 0)
+  /** Makes this request the probe of an ejected endpoint; false when another one is, on whatever thread. */
+  claimProbe(): boolean {
+    this.#isProbe = this.#isCurrent() && claimProbe(this.#table, this.#slot)
+    return this.#isProbe
+  }
+
+  /** The endpoint has begun an answer as it should: enough to end an ejection, not to forgive failures. */
+  answered(nowMs: number): void {
+    if (this.#wasEjected && this.#isCurrent()) closeBreaker(this.#table, this.#slot, nowMs)
+    this.#endProbe()
+  }
+
+  /** The endpoint has answered as it should, to the end: failures before this one are forgiven. */
+  succeeded(nowMs: number): void {
+    this.answered(nowMs)
+    if (this.#isCurrent()) countSuccess(this.#table, this.#slot, this.#policy, nowMs)
   }
 
   /**
-   * The endpoint failed: no connection, a reset, a timeout, or a 5xx that says it is not able to serve. After three in
-   * a row it rests for 1 s, and for twice as long with each failure that follows a rest, 30 s at most. Failures of
-   * requests that were under way when the rest began do not lengthen it.
+   * The endpoint failed: no connection, a reset, a timeout, or a 5xx that says it is not able to serve. `client` is the
+   * hash of who asked (breaker.ts `clientHash`) when the request itself may be to blame. May be said after the release.
    */
-  failed(nowMs: number): void {
-    const { consecutiveErrors, restUntilMs } = this.#table
-    if (!this.#isCurrent() || nowMs < (restUntilMs[this.#slot] ?? 0)) return
-    const beyond = Atomics.add(consecutiveErrors, this.#slot, 1) + 1 - failuresBeforeRest
-    if (beyond >= 0) this.rest(nowMs + Math.min(maxRestMs, firstRestMs * 2 ** beyond))
+  failed(nowMs: number, client: number = anyClient): void {
+    this.#fail(nowMs, client, true)
+  }
+
+  /** The endpoint answered 500: mostly the request's own doing, so it never makes a streak. */
+  answeredBadly(nowMs: number, client: number): void {
+    this.#fail(nowMs, client, false)
+  }
+
+  /**
+   * Something went wrong, and the next try of the same request will show whether it was the endpoint: `failed` or
+   * `acquitted` follows. Until then a probe stays the only one, released or not.
+   */
+  suspended(): void {
+    this.#isSuspended = true
+  }
+
+  /** It was not the endpoint. */
+  acquitted(): void {
+    this.#endProbe()
   }
 
   /** The endpoint asked to be left alone until then (Clock.nowMs). A longer rest stays. */
@@ -99,6 +143,29 @@ export class Lease {
     this.#observe(this.#table.tpotMs, tpotMs)
   }
 
+  /**
+   * Failures of requests that were under way when an ejection began do not lengthen it, and of those that went to an
+   * ejected endpoint for want of another only the probe's does.
+   */
+  #fail(nowMs: number, client: number, inStreak: boolean): void {
+    const table = this.#table
+    const slot = this.#slot
+    if (this.#isCurrent()) {
+      if (this.#isProbe) reopenBreaker(table, slot, this.#policy, nowMs)
+      else if (Atomics.load(table.ejected, slot) === 0) {
+        countFailure(table, slot, this.#policy, { nowMs, client, inStreak })
+      }
+    }
+    this.#endProbe()
+  }
+
+  #endProbe(): void {
+    this.#isSuspended = false
+    if (!this.#isProbe) return
+    this.#isProbe = false
+    if (this.#isCurrent()) freeProbe(this.#table, this.#slot)
+  }
+
   #isCurrent(): boolean {
     return Atomics.load(this.#table.generation, this.#slot) === this.#generation
   }
@@ -106,6 +173,7 @@ export class Lease {
   #settlePrompt(): void {
     if (this.#pendingBytes === 0) return
     Atomics.sub(this.#table.pendingPromptBytes, this.#slot, this.#pendingBytes)
+    settleHeldPrompt(this.#table.held, this.#slot, this.#pendingBytes)
     this.#pendingBytes = 0
   }
 

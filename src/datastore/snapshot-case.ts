@@ -1,4 +1,4 @@
-import type { EndpointPlan, ListenerPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
+import type { EjectionPlan, EndpointPlan, ListenerPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
 
 /** An endpoint without a slot, as the configuration gives it; for tests. */
 export function endpointPlan(id: string, given: Partial<EndpointPlan> = {}): EndpointPlan {
@@ -18,6 +18,20 @@ export function endpointPlan(id: string, given: Partial<EndpointPlan> = {}): End
   }
 }
 
+/** The usual ejection settings without slow start, but for what is given; for tests. */
+export function ejectionPlan(given: Partial<EjectionPlan> = {}): EjectionPlan {
+  return {
+    failures: 3,
+    successRatio: 0.5,
+    minRequests: 20,
+    windowMs: 10_000,
+    baseMs: 1000,
+    maxMs: 30_000,
+    slowStartMs: 0,
+    ...given,
+  }
+}
+
 /** A model server with endpoints of these ids; for tests. */
 export function modelServerPlan(
   key: string,
@@ -32,17 +46,9 @@ export function modelServerPlan(
     tls: undefined,
     basePath: '',
     setHeaders: [],
-    timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0 },
+    timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0, tunnelIdleMs: 600_000 },
     retry: { attempts: 2, intervalMs: 0, afterSent: 1 },
-    ejection: {
-      failures: 3,
-      successRatio: 0.5,
-      minRequests: 20,
-      windowMs: 10_000,
-      baseMs: 1000,
-      maxMs: 30_000,
-      slowStartMs: 0,
-    },
+    ejection: ejectionPlan(),
     profile: 'default',
     scrape: undefined,
     injectUsage: true,
@@ -71,6 +77,7 @@ export function snapshotOf(modelServers: readonly ModelServerPlan[], given: Part
       unsentBytes: 268_435_456,
       eventLoopDelayMs: 0,
       memoryBytes: undefined,
+      drainDelayMs: 0,
       drainMs: 30_000,
     },
     logging: { level: 'info', accessLog: false },

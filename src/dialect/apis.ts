@@ -1,6 +1,6 @@
 import type { Api } from '#core/api.ts'
 
-/** Every operation of the gateway that names a model in its body, and the paths that lead to it. */
+/** Every operation of the gateway that names a model, and the paths that lead to it. */
 export const apis: readonly Api[] = [
   { name: 'chat', dialect: 'openai', form: 'json', paths: ['/v1/chat/completions'] },
   { name: 'completions', dialect: 'openai', form: 'json', paths: ['/v1/completions'] },
@@ -20,6 +20,7 @@ export const apis: readonly Api[] = [
   { name: 'images', dialect: 'openai', form: 'json', paths: ['/v1/images/generations'] },
   { name: 'image-edits', dialect: 'openai', form: 'multipart', paths: ['/v1/images/edits'] },
   { name: 'generate', dialect: 'openai', form: 'json', paths: ['/generate', '/generate_stream'] },
+  { name: 'realtime', dialect: 'openai', form: 'websocket', paths: ['/v1/realtime'] },
 ]
 
 const byPath: ReadonlyMap<string, Api> = new Map(apis.flatMap((api) => api.paths.map((path) => [path, api] as const)))

@@ -5,6 +5,12 @@ import type { Usage } from '#core/usage.ts'
 /** A JSON object whose members are not yet known. */
 export type JsonRecord = Readonly<Record<string, unknown>>
 
+/**
+ * What an event of a stream is. `preamble`: nothing generated yet, so that nothing is lost if another endpoint answers
+ * instead. `error`: the engine cannot go on. `content`: everything else, errors that are the request's own among it.
+ */
+export type EventKind = 'preamble' | 'content' | 'error'
+
 /** What the gateway must know of an API family. One folder per family, the same file names in each. */
 export interface Dialect {
   readonly name: DialectName
@@ -16,6 +22,7 @@ export interface Dialect {
   usageOf(record: JsonRecord): Usage | undefined
   /** Whether an event holds nothing but the usage that the gateway asked for on its own account. */
   isUsageOnly(record: JsonRecord): boolean
+  eventKind(record: JsonRecord): EventKind
 }
 
 /** Tells a JSON object from everything else. */

@@ -1,8 +1,10 @@
 import type { DialectName } from '#core/api.ts'
 import { anthropicError, anthropicErrorEvent } from './anthropic/error.ts'
+import { anthropicEventKind } from './anthropic/event.ts'
 import { anthropicUsage } from './anthropic/usage.ts'
 import type { Dialect } from './dialect.ts'
 import { openaiError, openaiErrorEvent } from './openai/error.ts'
+import { openaiEventKind } from './openai/event.ts'
 import { isOpenaiUsageOnly, openaiUsage } from './openai/usage.ts'
 
 const dialects: Readonly<Record<DialectName, Dialect>> = {
@@ -12,6 +14,7 @@ const dialects: Readonly<Record<DialectName, Dialect>> = {
     errorEvent: openaiErrorEvent,
     usageOf: openaiUsage,
     isUsageOnly: isOpenaiUsageOnly,
+    eventKind: openaiEventKind,
   },
   anthropic: {
     name: 'anthropic',
@@ -19,6 +22,7 @@ const dialects: Readonly<Record<DialectName, Dialect>> = {
     errorEvent: anthropicErrorEvent,
     usageOf: anthropicUsage,
     isUsageOnly: () => false,
+    eventKind: anthropicEventKind,
   },
 }
 

@@ -6,6 +6,7 @@ import type { InferenceRequest } from '#core/request.ts'
 import { adapterIdOf } from '#datastore/adapter-ids.ts'
 import type { Destination } from '#proxy/destination.ts'
 import type { RouteResult } from '#route/compile-rule.ts'
+import { drawSibling } from '#route/draw-target.ts'
 import type { Runtime } from './runtime.ts'
 
 /** What a decision needs beside the request and the runtime. */
@@ -16,26 +17,52 @@ export interface DecidePorts {
 }
 
 const severalModels =
-  'The body names no model and the gateway serves several. Name one, or set the x-infer-model header.'
+  'The request names no model and the gateway serves several. Name one, or set the x-infer-model header.'
 
-/** Where a request may go: its route is settled; each call of `choose` picks and reserves an endpoint there. */
+/**
+ * Where a request may go: its rule is settled; each call of `choose` picks and reserves an endpoint, of the target that
+ * was drawn first as long as it has one for this request, then of its siblings in the rule.
+ */
 export class Decision {
   readonly #runtime: Runtime
-  readonly #route: RouteResult
-  readonly #asked: ScheduleRequest
+  readonly #ports: DecidePorts
+  #route: RouteResult
+  #asked: ScheduleRequest
 
-  constructor(runtime: Runtime, route: RouteResult, asked: ScheduleRequest) {
+  constructor(runtime: Runtime, route: RouteResult, asked: ScheduleRequest, ports: DecidePorts) {
     this.#runtime = runtime
     this.#route = route
     this.#asked = asked
+    this.#ports = ports
   }
 
   /** The best endpoint but for the slots in `tried`, reserved in the same step. Once per try. */
   choose(tried: readonly number[]): Destination | Refusal {
+    if (tried.length > 0) this.#prepareRetry(tried)
     const pick = this.#runtime.scheduler.pick(this.#route.modelServer, this.#asked, tried)
     if (isRefusal(pick)) return pick
     const { modelServer, endpoint, lease, decision } = pick
     return { modelServer, endpoint, lease, decision, upstreamModel: this.#route.upstreamModel }
+  }
+
+  /**
+   * Moves on to a sibling when the target has no endpoint left that works, as far as is known; endpoints that rest or
+   * are ejected come last. Siblings whose every endpoint has failed the request are not drawn.
+   */
+  #prepareRetry(tried: readonly number[]): void {
+    const { scheduler } = this.#runtime
+    const { clock, rng, outcome } = this.#ports
+    this.#asked = { ...this.#asked, nowMs: clock.nowMs() }
+    for (const allowResting of [false, true]) {
+      const isUsable = (key: string): boolean => scheduler.isUsable(key, allowResting, tried)
+      if (isUsable(this.#route.modelServer)) return
+      const sibling = drawSibling(this.#route, isUsable, rng)
+      if (sibling === undefined) continue
+      outcome.skippedTargets = [...outcome.skippedTargets, this.#route.modelServer]
+      this.#route = sibling
+      this.#asked = { ...this.#asked, model: sibling.engineModel }
+      return
+    }
   }
 }
 
@@ -49,8 +76,8 @@ export function decide(request: InferenceRequest, runtime: Runtime, ports: Decid
   if (isRefusal(route)) return route
   outcome.route = route.route
   outcome.skippedTargets = route.skippedTargets
-  return new Decision(runtime, route, {
-    model: route.upstreamModel ?? model,
+  const asked: ScheduleRequest = {
+    model: route.engineModel,
     adapter: route.isAdapter ? adapterIdOf(runtime.adapterIds, model) : -1,
     headers: request.headers,
     body: request.body,
@@ -60,5 +87,6 @@ export function decide(request: InferenceRequest, runtime: Runtime, ports: Decid
     session: request.session,
     stream: request.stream,
     nowMs: clock.nowMs(),
-  })
+  }
+  return new Decision(runtime, route, asked, ports)
 }

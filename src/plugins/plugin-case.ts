@@ -20,6 +20,7 @@ const columns: Readonly<Record<Column, 'unknown' | 'zero' | 'count'>> = {
   observedAtMs: 'zero',
   consecutiveErrors: 'count',
   restUntilMs: 'zero',
+  ejected: 'count',
   maxAdapters: 'unknown',
   adapterCount: 'unknown',
   blockSize: 'unknown',

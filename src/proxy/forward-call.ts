@@ -1,15 +1,27 @@
 import type { ExchangeObserver } from '#contracts/exchange.ts'
 import type { Timer } from '#core/clock.ts'
 import type { AttemptReason } from '#core/outcome.ts'
-import { isRefusal, type Refusal, refuse } from '#core/refusal.ts'
+import { isRefusal, type Refusal, type RefusalReason, refuse } from '#core/refusal.ts'
+import { clientHash } from '#datastore/breaker.ts'
+import type { Lease } from '#datastore/lease.ts'
 import { dialectOf } from '#dialect/dialects.ts'
 import type { ParsedResponseHead } from '#wire/http1/response-head.ts'
+import { Attribution } from './attribution.ts'
 import type { Destination } from './destination.ts'
-import { failureMessage, isRetryableStatus, retryAfterMs } from './failure.ts'
+import { failureMessage, isOwnShortage, isRetryableStatus, isUnableStatus, retryAfterMs } from './failure.ts'
 import type { Forwarder, ForwardJob } from './forwarder.ts'
 import { ReplyStream } from './reply-stream.ts'
 import type { UpstreamConnection, UpstreamFailure, UpstreamHandler } from './upstream-connection.ts'
 import { upstreamBody, upstreamHead } from './upstream-request.ts'
+
+/** Before the only endpoint is tried once more that did not accept a connection: it may just be starting again. */
+const restartPauseMs = 75
+
+/**
+ * What went before a retry. `connect`: the endpoint never had the request. `declined`: it said politely that it has no
+ * room. `sent`: it had the request and broke off or gave up, which may be the request's doing.
+ */
+type Cause = 'connect' | 'declined' | 'sent'
 
 const stage = { waiting: 0, connecting: 1, sent: 2, answering: 3, ended: 4 } as const
 
@@ -29,6 +41,14 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   #usageInjected = false
   readonly #tried: number[] = []
   #retries = 0
+  /** Retries after an endpoint that had the request. */
+  #retriesAfterSent = 0
+  /** An idle connection broke under the request, which the endpoint may have had by then. */
+  #wasStale = false
+  #wasRestarted = false
+  /** The answer has begun for the client, and what that says of the endpoints is told. */
+  #isCommitted = false
+  #attribution: Attribution | undefined = undefined
   #deadlineMs = Number.POSITIVE_INFINITY
   #totalDeadlineMs = Number.POSITIVE_INFINITY
   #pause: Timer | undefined = undefined
@@ -61,6 +81,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
       return this.giveUp(refuse('deadline-exceeded', 'The total time allowed for this model has passed.'))
     }
     if (this.#stage === stage.connecting && this.#connection?.isConnected === true) this.#noteConnected()
+    this.#reply?.checkHeld(nowMs)
     if (nowMs < this.#deadlineMs) return
     if (this.#stage === stage.connecting) this.#attemptFailed('upstream-connect-timeout', true)
     else if (this.#stage === stage.sent) this.#attemptFailed('upstream-first-byte-timeout', false)
@@ -70,13 +91,13 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   head(head: ParsedResponseHead): void {
     const destination = this.#destination
     if (destination === undefined) return
-    if (isRetryableStatus(head.status) && this.#retryElsewhere(head, destination)) return
-    if (head.status >= 502 && head.status <= 504) destination.lease.failed(this.#forwarder.clock.nowMs())
+    if (isRetryableStatus(head.status) && this.#retryStatus(head, destination)) return
     this.#stage = stage.answering
     const { exchange, request, outcome, exposeEndpoint } = this.#job
     this.#reply = new ReplyStream(exchange, head, {
       requestId: request.id,
       endpoint: exposeEndpoint ? destination.endpoint.id : undefined,
+      hidesCors: exchange.addedHeaders.length > 0,
       dialect: dialectOf(request.api.dialect),
       work: {
         clientModel: destination.upstreamModel === undefined ? undefined : request.model,
@@ -88,13 +109,16 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   }
 
   data(buffer: Buffer, start: number, end: number): void {
+    const reply = this.#reply
+    if (reply === undefined) return
     const { outcome } = this.#job
     if (outcome.responseBytes === 0) {
       outcome.firstTokenAtMs = this.#forwarder.clock.nowMs()
       this.#destination?.lease.firstByte(outcome.firstTokenAtMs)
     }
     outcome.responseBytes += end - start
-    this.#reply?.push(buffer, start, end)
+    reply.push(buffer, start, end)
+    if (!this.#isCommitted) this.#commit(reply)
   }
 
   readEnd(): boolean {
@@ -113,11 +137,10 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     outcome.upstreamEndAtMs = this.#forwarder.clock.nowMs()
     outcome.lastTokenAtMs = outcome.upstreamEndAtMs
     this.#stage = stage.ended
-    if (this.#connection?.isFlushed === true) this.#job.exchange.recycleBody()
+    this.#letBodyGo()
     reply.finish()
     outcome.usage = reply.usage
-    if (outcome.status >= 500) outcome.errorSource = 'upstream'
-    this.#observe(outcome.status)
+    this.#judge(reply)
     this.#end()
   }
 
@@ -125,12 +148,16 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     if (this.#stage === stage.ended) return
     this.#connection = undefined
     const destination = this.#destination
-    if (failure.isStale && destination !== undefined && this.#stage !== stage.answering) {
-      // The engine closed an idle connection while the request was under way to it: not a failure, try it afresh.
+    if (failure.isStale && destination !== undefined && !this.#wasStale) {
+      // The engine closed an idle connection while the request was under way to it: not a failure, try it afresh. Once:
+      // an engine that dies of the request looks the same.
+      this.#wasStale = true
       const { connection } = this.#open(destination, true)
       return this.#send(connection, destination)
     }
-    this.#attemptFailed(failure.reason, failure.reason === 'upstream-unreachable')
+    const isConnect = failure.reason === 'upstream-unreachable'
+    if (isConnect && isOwnShortage(failure.detail)) this.#giveBack(failure.reason)
+    else this.#attemptFailed(failure.reason, isConnect)
   }
 
   #try(destination: Destination): void {
@@ -140,7 +167,8 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     outcome.modelServer = destination.modelServer.key
     outcome.endpoint = destination.endpoint.id
     outcome.upstreamModel = destination.upstreamModel
-    const { connection } = this.#open(destination, false)
+    // After one dead connection no second is risked: it could not be told from an endpoint that fails.
+    const { connection } = this.#open(destination, this.#wasStale)
     this.#send(connection, destination)
   }
 
@@ -150,8 +178,8 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   }
 
   #send(connection: UpstreamConnection, destination: Destination): void {
-    const { request, outcome } = this.#job
-    const { modelServer, endpoint } = destination
+    const { exchange, request, outcome } = this.#job
+    const { modelServer } = destination
     const body = upstreamBody(request, destination.upstreamModel, modelServer.injectUsage)
     this.#usageInjected = body.usageInjected
     this.#connection = connection
@@ -160,7 +188,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     this.#stage = connection.isConnected ? stage.sent : stage.connecting
     this.#deadlineMs =
       nowMs + (connection.isConnected ? modelServer.timeouts.firstByteMs : modelServer.timeouts.connectMs)
-    connection.send(upstreamHead(request, modelServer, endpoint, body.bytes), body, this)
+    connection.send(upstreamHead(request, destination, exchange.origin, body.bytes), body, this)
   }
 
   #noteConnected(): void {
@@ -169,76 +197,110 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   }
 
   /** An engine's own "not now": try elsewhere if there is an elsewhere; else its answer is passed on as it is. */
-  #retryElsewhere(head: ParsedResponseHead, destination: Destination): boolean {
-    const nowMs = this.#forwarder.clock.nowMs()
-    if (this.#retries >= destination.modelServer.retry.attempts) return false
-    this.#tried.push(destination.endpoint.slot)
-    const next = this.#job.choose(this.#tried)
-    if (isRefusal(next)) return false
-    if (!this.#forwarder.budget.take(nowMs)) {
-      next.lease.release()
-      return false
-    }
-    this.#connection?.destroy()
-    const restMs = retryAfterMs(head)
-    if (restMs > 0) destination.lease.rest(nowMs + restMs)
-    else if (head.status !== 429) destination.lease.failed(nowMs)
-    this.#dropAttempt(`status-${head.status}` as AttemptReason)
-    this.#retry(next)
-    return true
+  #retryStatus(head: ParsedResponseHead, { lease }: Destination): boolean {
+    const { clock } = this.#forwarder
+    const nowMs = clock.nowMs()
+    const restMs = retryAfterMs(head, clock.wallMs())
+    const isPolite = head.status === 429 || restMs > 0
+    if (restMs > 0) lease.rest(nowMs + restMs)
+    if (isPolite) lease.answered(nowMs)
+    else this.#suspect(lease)
+    return this.#retry(`status-${head.status}` as AttemptReason, isPolite ? 'declined' : 'sent')
   }
 
   /** The try has failed without an answer: retry when nothing has gone to the client and another try is allowed. */
   #attemptFailed(reason: Refusal['reason'], isConnect: boolean): void {
-    const destination = this.#destination
-    const nowMs = this.#forwarder.clock.nowMs()
+    const lease = this.#destination?.lease
     this.#connection?.destroy()
     this.#connection = undefined
-    destination?.lease.failed(nowMs)
-    const isRetryable = isConnect || reason === 'upstream-reset' || reason === 'upstream-malformed'
-    const hasStarted = this.#reply?.hasStarted === true
-    if (
-      destination !== undefined &&
-      isRetryable &&
-      !hasStarted &&
-      this.#retries < destination.modelServer.retry.attempts
-    ) {
-      this.#tried.push(destination.endpoint.slot)
-      const next = this.#job.choose(this.#tried)
-      if (!isRefusal(next)) {
-        if (this.#forwarder.budget.take(nowMs)) {
-          this.#dropAttempt(reason)
-          return this.#retry(next)
-        }
-        next.lease.release()
-      }
+    if (lease !== undefined) {
+      if (isConnect) lease.failed(this.#forwarder.clock.nowMs())
+      else this.#suspect(lease)
     }
+    const isRetryable = isConnect || reason === 'upstream-reset' || reason === 'upstream-malformed'
+    if (isRetryable && this.#retry(reason, isConnect ? 'connect' : 'sent')) return
+    this.#fail(reason)
+  }
+
+  /** We could not connect for a reason of our own: no endpoint is blamed, and one more try may find us better off. */
+  #giveBack(reason: Refusal['reason']): void {
+    if (!this.#retry(reason, 'connect')) this.#fail(reason)
+  }
+
+  #fail(reason: Refusal['reason']): void {
+    this.#noteFailedAttempt(reason)
     this.#finishWith(refuse(reason, failureMessage(reason)))
   }
 
-  /** Records a failed try and lets go of its endpoint. */
-  #dropAttempt(reason: AttemptReason): void {
+  /** The stream began with an error: try elsewhere; if that cannot be, the engine's answer is passed on as it is. */
+  #errorEvent(reply: ReplyStream, { lease }: Destination): void {
+    this.#suspect(lease)
+    if (this.#retry('upstream-error-event', 'sent')) return
+    this.#isCommitted = true
+    reply.open()
+  }
+
+  #suspect(lease: Lease): void {
+    this.#attribution ??= new Attribution()
+    this.#attribution.suspect(lease)
+  }
+
+  /** Goes on with another endpoint; false, with nothing changed, when that may or can not be. */
+  #retry(reason: AttemptReason, cause: Cause): boolean {
+    const destination = this.#destination
+    if (destination === undefined || this.#reply?.hasStarted === true) return false
+    const { attempts, afterSent, intervalMs } = destination.modelServer.retry
+    const isAfterSent = cause === 'sent' || this.#wasStale
+    if (this.#retries >= attempts || (isAfterSent && this.#retriesAfterSent >= afterSent)) return false
+    this.#tried.push(destination.endpoint.slot)
+    let next = this.#job.choose(this.#tried)
+    let pauseMs = intervalMs
+    if (isRefusal(next) && cause === 'connect' && !this.#wasRestarted) {
+      this.#wasRestarted = true
+      this.#tried.pop()
+      next = this.#job.choose(this.#tried)
+      pauseMs = Math.max(pauseMs, restartPauseMs)
+    }
+    if (isRefusal(next)) return false
+    if (!this.#forwarder.budget.take(this.#forwarder.clock.nowMs())) {
+      next.lease.release()
+      return false
+    }
+    if (isAfterSent) this.#retriesAfterSent++
+    this.#connection?.destroy()
+    this.#dropAttempt(reason)
+    this.#tryAfter(next, pauseMs)
+    return true
+  }
+
+  #noteFailedAttempt(reason: AttemptReason): void {
     const destination = this.#destination
     if (destination === undefined) return
     const { outcome } = this.#job
     const attempt = { modelServer: destination.modelServer.key, endpoint: destination.endpoint.id, reason }
     outcome.failedAttempts = [...outcome.failedAttempts, attempt]
-    destination.lease.release()
+  }
+
+  /** Records a failed try and lets go of its endpoint. */
+  #dropAttempt(reason: AttemptReason): void {
+    this.#noteFailedAttempt(reason)
+    this.#destination?.lease.release()
     this.#destination = undefined
     this.#connection = undefined
     this.#reply = undefined
+    const { outcome } = this.#job
+    outcome.status = 0
     outcome.responseBytes = 0
     outcome.firstTokenAtMs = Number.NaN
   }
 
-  #retry(next: Destination): void {
+  #tryAfter(next: Destination, pauseMs: number): void {
     this.#retries++
     this.#stage = stage.waiting
     this.#deadlineMs = Number.POSITIVE_INFINITY
-    const { intervalMs } = next.modelServer.retry
-    if (intervalMs <= 0) return this.#try(next)
+    if (pauseMs <= 0) return this.#try(next)
     this.#destination = next
-    this.#pause = this.#forwarder.clock.after(intervalMs, () => {
+    this.#pause = this.#forwarder.clock.after(pauseMs, () => {
       if (this.#stage === stage.waiting) this.#try(next)
     })
   }
@@ -256,14 +318,16 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     this.#connection?.resume()
   }
 
-  /** The client has gone: so does the request at the engine. */
-  aborted(): void {
+  /** The client has gone, or was sent away for `reason`: so does the request at the engine. */
+  aborted(reason?: RefusalReason): void {
     if (this.#stage === stage.ended) return
     const { outcome } = this.#job
+    outcome.refusal = reason
     outcome.abort = this.#stage === stage.answering ? 'answering' : 'before-first-byte'
     outcome.errorSource = 'client'
     this.#stage = stage.ended
     this.#connection?.destroy()
+    if (this.#reply?.hasStarted !== true) outcome.status = 0
     if (this.#reply !== undefined) outcome.usage = this.#reply.usage
     this.#end()
   }
@@ -289,13 +353,53 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     this.#job.refused(refusal)
   }
 
-  /** What the answer says of the endpoint's speed and health. */
-  #observe(status: number): void {
+  /** Looks, until it is settled, whether the answer has begun for the client, or began with an error. */
+  #commit(reply: ReplyStream): void {
+    const destination = this.#destination
+    if (destination === undefined) return
+    if (reply.opensWithError) return this.#errorEvent(reply, destination)
+    if (!reply.hasStarted) return
+    this.#isCommitted = true
+    this.#letBodyGo()
+    this.#answered(destination.lease)
+  }
+
+  /** No further try will read the request: while a long stream runs, its memory serves others. */
+  #letBodyGo(): void {
+    if (this.#connection?.isFlushed === true) this.#job.exchange.recycleBody()
+  }
+
+  /** An endpoint that answers clears itself, and blames those that failed the request before it. */
+  #answered(lease: Lease): void {
+    if (this.#job.outcome.status >= 500) return
+    const nowMs = this.#forwarder.clock.nowMs()
+    lease.answered(nowMs)
+    if (this.#job.outcome.status !== 429) this.#attribution?.answered(nowMs)
+  }
+
+  /** What the complete answer says of the endpoint. */
+  #judge(reply: ReplyStream): void {
     const lease = this.#destination?.lease
-    if (lease === undefined || status < 200 || status >= 300) return
+    if (lease === undefined) return
+    const { outcome } = this.#job
+    const { status } = outcome
+    if (status >= 500 || reply.hasErrorEvent) outcome.errorSource = 'upstream'
+    if (reply.hasErrorEvent) {
+      outcome.hasErrorEvent = true
+      return this.#suspect(lease)
+    }
+    if (!this.#isCommitted) this.#answered(lease)
+    const nowMs = this.#forwarder.clock.nowMs()
+    if (status < 500 && status !== 429) lease.succeeded(nowMs)
+    else if (status >= 500 && !isUnableStatus(status) && this.#attribution?.repeated() !== true) {
+      lease.answeredBadly(nowMs, clientHash(outcome.clientAddress))
+    }
+    this.#observe(lease, status)
+  }
+
+  #observe(lease: Lease, status: number): void {
     const { outcome, request } = this.#job
-    lease.succeeded()
-    if (!request.stream) return
+    if (status < 200 || status >= 300 || !request.stream) return
     lease.observeTtft(outcome.firstTokenAtMs - outcome.sentAtMs)
     const tokens = outcome.usage.outputTokens ?? 0
     if (tokens > 1) lease.observeTpot((outcome.lastTokenAtMs - outcome.firstTokenAtMs) / (tokens - 1))
@@ -309,6 +413,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   #close(): void {
     const { outcome, exchange } = this.#job
     outcome.why = this.#destination?.decision.text()
+    this.#attribution?.ended(this.#forwarder.clock.nowMs(), outcome.clientAddress)
     this.#destination?.lease.release()
     this.#pause?.cancel()
     this.#connection = undefined

@@ -9,34 +9,23 @@ import { JsonReply } from './reply/json-reply.ts'
 import { PlainReply } from './reply/plain-reply.ts'
 import type { ReplyFilter, ReplySink, ReplyWork } from './reply/reply-filter.ts'
 import { SseReply } from './reply/sse-reply.ts'
-import { connectionNames } from './upstream-request.ts'
+import { type OwnReplyHeaders, replyHeaders } from './reply-headers.ts'
 
 /** What a reply stream needs beside the exchange and the engine's head. */
-export interface ReplySettings {
-  readonly requestId: string
-  /** Shown to the client when set. */
-  readonly endpoint: string | undefined
+export interface ReplySettings extends OwnReplyHeaders {
   readonly dialect: Dialect
   readonly work: ReplyWork
 }
 
-/** Response headers that end here: of the connection, or written by the gateway itself. */
-const dropped: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'content-length',
-  'x-request-id',
-  'x-infer-endpoint',
-  'x-infer-reason',
-])
+/** So much of the beginning of a stream is held back until its first content is at hand ... */
+const maxHeldBytes = 16 * 1024
+/** ... and for so long: then the client gets what there is. */
+const maxHeldMs = 900
 
-/** Passes one engine's answer to the client. Nothing leaves before the first byte of the body is at hand. */
+/**
+ * Passes one engine's answer to the client. Nothing leaves before the first byte of the body is at hand, and nothing of
+ * a stream before its first content: an engine that then fails, or says so by an error event, can still be replaced.
+ */
 export class ReplyStream implements ReplySink {
   /** Bytes have gone to the client: from here on a retry would be a second answer. */
   hasStarted = false
@@ -47,6 +36,10 @@ export class ReplyStream implements ReplySink {
   readonly #settings: ReplySettings
   readonly #filter: ReplyFilter
   readonly #sse: SseReply | undefined
+  /** The beginning of a stream that is held back; undefined once bytes may flow. */
+  #held: Buffer[] | undefined = undefined
+  #heldBytes = 0
+  #heldSinceMs = 0
 
   constructor(exchange: Exchange, head: ParsedResponseHead, settings: ReplySettings) {
     this.#exchange = exchange
@@ -57,6 +50,7 @@ export class ReplyStream implements ReplySink {
     if (!isPlain && type.startsWith('text/event-stream')) {
       this.#sse = new SseReply(settings.dialect, settings.work)
       this.#filter = this.#sse
+      this.#held = []
     } else {
       this.#sse = undefined
       const isJson = !isPlain && type.startsWith('application/json')
@@ -68,6 +62,33 @@ export class ReplyStream implements ReplySink {
     return this.#filter.usage
   }
 
+  /** The stream began with an error event, and nothing of it has gone to the client. */
+  get opensWithError(): boolean {
+    return !this.hasStarted && this.#sse?.opening === 'error'
+  }
+
+  /** An error event is in the stream, wherever. */
+  get hasErrorEvent(): boolean {
+    return this.#sse !== undefined && (this.#sse.opening === 'error' || this.#sse.hasLateError)
+  }
+
+  /** Lets go what is held back, if there is anything; true when there was. `flush` sends it. */
+  open(): boolean {
+    const held = this.#held
+    if (held === undefined || held.length === 0) return false
+    this.#held = undefined
+    this.#start()
+    for (const part of held) this.#exchange.write(part, 0, part.length)
+    return true
+  }
+
+  /** Looks, from time to time, whether the beginning has been held back for long enough. */
+  checkHeld(nowMs: number): void {
+    if (this.#held === undefined || this.#heldBytes === 0) return
+    if (this.#heldSinceMs === 0) this.#heldSinceMs = nowMs
+    else if (nowMs - this.#heldSinceMs >= maxHeldMs && this.open()) this.flush()
+  }
+
   /** Takes bytes of the engine's body. */
   push(buffer: Buffer, start: number, end: number): void {
     this.#filter.push(buffer, start, end, this)
@@ -76,6 +97,7 @@ export class ReplyStream implements ReplySink {
   /** Takes bytes from the filter; the head is decided when the first ones come. */
   write(data: Buffer, start: number, end: number): void {
     if (end <= start) return
+    if (this.#held !== undefined && this.#holds(data, start, end)) return
     if (!this.hasStarted) this.#start()
     this.#exchange.write(data, start, end)
   }
@@ -95,6 +117,7 @@ export class ReplyStream implements ReplySink {
   /** The engine's answer is complete. */
   finish(): void {
     this.#filter.finish(this)
+    this.open()
     if (!this.hasStarted) this.#start()
     this.#exchange.end()
   }
@@ -109,26 +132,26 @@ export class ReplyStream implements ReplySink {
     this.#exchange.end()
   }
 
+  /** Keeps bytes back while nothing but a preamble, or an error that is still to be judged, has come. */
+  #holds(data: Buffer, start: number, end: number): boolean {
+    const opening = this.#sse?.opening
+    const isFull = opening === 'preamble' && this.#heldBytes + end - start > maxHeldBytes
+    if (opening === 'content' || isFull) {
+      if (!this.open()) this.#held = undefined
+      return false
+    }
+    this.#held?.push(Buffer.from(data.subarray(start, end)))
+    this.#heldBytes += end - start
+    return true
+  }
+
   #start(): void {
     this.hasStarted = true
+    this.#held = undefined
     const head = this.#head
     const change = this.#filter.lengthChange()
     const isKnown = head.body === 'length' && change !== undefined
     const bodyBytes = isKnown ? head.bodyBytes + change : undefined
-    this.#exchange.start(head.status, this.#headers(), bodyBytes, head.body !== 'none')
-  }
-
-  #headers(): string[] {
-    const { headers } = this.#head
-    const named = connectionNames(headers)
-    const result: string[] = []
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i] as string
-      if (dropped.has(name) || named?.has(name) === true) continue
-      result.push(name, headers[i + 1] as string)
-    }
-    result.push('x-request-id', this.#settings.requestId)
-    if (this.#settings.endpoint !== undefined) result.push('x-infer-endpoint', this.#settings.endpoint)
-    return result
+    this.#exchange.start(head.status, replyHeaders(head.headers, this.#settings), bodyBytes, head.body !== 'none')
   }
 }

@@ -23,8 +23,12 @@ export interface RouteResult {
   readonly isAdapter: boolean
   /** The name that the engine is to see; undefined: the one the client wrote. Adapters pass unchanged. */
   readonly upstreamModel: string | undefined
+  /** The name that the engine is to see, changed or not. */
+  readonly engineModel: string
   /** Keys of model servers that were drawn but had no usable endpoint, so that a sibling serves. */
   readonly skippedTargets: readonly string[]
+  /** All weighted targets of the rule, this one among them: where the request may go when this one fails it. */
+  readonly siblings: readonly CompiledTarget[]
 }
 
 /** A destination of a rule, with the result for a request that goes there at the first draw. */
@@ -58,12 +62,14 @@ const none: readonly string[] = []
 export function compileRule(rule: RulePlan, ruleIndex: number, context: RuleContext): CompiledRule {
   const { route, name, isAdapter, servedModels } = context
   const weighted = rule.targets.filter(({ weight }) => weight > 0)
-  const targets = weighted.map(({ modelServer, weight }) => {
+  const targets: CompiledTarget[] = []
+  for (const { modelServer, weight } of weighted) {
     const served = isAdapter ? undefined : servedModels.get(modelServer)
     const upstreamModel = served === name ? undefined : served
-    const result = { route: route.name, ruleIndex, modelServer, isAdapter, upstreamModel, skippedTargets: none }
-    return { modelServer, weight, result }
-  })
+    const shared = { route: route.name, ruleIndex, isAdapter, skippedTargets: none, siblings: targets }
+    const result = { ...shared, modelServer, upstreamModel, engineModel: served ?? name }
+    targets.push({ modelServer, weight, result })
+  }
   return {
     matches: compileConditions(rule, name),
     targets,

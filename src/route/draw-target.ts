@@ -31,6 +31,19 @@ export function drawTarget(rule: CompiledRule, isUsable: IsUsable, rng: Rng): Ro
   return redraw(false) ?? redraw(true)
 }
 
+/**
+ * Draws the target that takes over a request which the target in `from` can no longer serve: by weight among those that
+ * `isUsable` accepts. Undefined when there is none. Nothing of this costs a request that goes well.
+ */
+export function drawSibling(
+  from: RouteResult,
+  isUsable: (modelServerKey: string) => boolean,
+  rng: Rng,
+): RouteResult | undefined {
+  const others = from.siblings.filter(({ modelServer }) => modelServer !== from.modelServer && isUsable(modelServer))
+  return drawFrom(others, totalOf(others), rng)?.result
+}
+
 function totalOf(targets: readonly CompiledTarget[]): number {
   return targets.reduce((total, { weight }) => total + weight, 0)
 }

@@ -10,6 +10,10 @@ export class Decision {
   readonly endpoints: number
   /** Endpoints left out because this request has failed on them. */
   readonly tried: number
+  /** Endpoints of the model server that are ejected after failures. */
+  readonly ejected: number
+  /** The request probes an ejected endpoint. */
+  readonly isProbe: boolean
 
   constructor(lead: Lead, counts: DecisionCounts) {
     this.scorer = lead.scorer
@@ -17,11 +21,14 @@ export class Decision {
     this.candidates = counts.candidates
     this.endpoints = counts.endpoints
     this.tried = counts.tried
+    this.ejected = counts.ejected
+    this.isProbe = counts.isProbe
   }
 
   /** One short line for the access log: `least-request 0.93 of 3`. */
   text(): string {
-    const suffix = this.tried > 0 ? ', retry' : ''
+    if (this.isProbe) return 'probe of an ejected endpoint'
+    const suffix = `${this.ejected > 0 ? `, ${this.ejected} ejected` : ''}${this.tried > 0 ? ', retry' : ''}`
     if (this.candidates === 1)
       return `${this.endpoints === 1 ? 'only one' : `only 1 of ${this.endpoints} left`}${suffix}`
     const why = this.scorer === undefined ? 'even' : `${this.scorer} ${this.score.toFixed(2)}`
@@ -40,4 +47,6 @@ export interface DecisionCounts {
   readonly candidates: number
   readonly endpoints: number
   readonly tried: number
+  readonly ejected: number
+  readonly isProbe: boolean
 }

@@ -1,5 +1,7 @@
 import type { ModelServerPlan } from '#config/snapshot.ts'
+import type { LoadColumns } from '#contracts/load.ts'
 import type { Candidates } from '#contracts/schedule.ts'
+import { health } from '#core/endpoint.ts'
 
 /** What a scorer said. */
 export interface ScoredStage {
@@ -28,6 +30,12 @@ export interface DecisionRecorder {
   picked(stage: PickedStage): void
 }
 
+/**
+ * `unready`: by its own word. `ejected`: after failures. `resting`: at its own wish. `starting`: it has just come back.
+ * `filtered`: by another filter of the profile.
+ */
+export type LeftOut = 'unready' | 'ejected' | 'resting' | 'starting' | 'filtered'
+
 /** A decision with all its reasons, as plain data: endpoints by id, in the order of the configuration. */
 export interface Explanation {
   readonly modelServer: string
@@ -35,6 +43,8 @@ export interface Explanation {
   /** Left out because this request had failed on them. */
   readonly excluded: readonly string[]
   readonly filters: readonly { readonly type: string; readonly removed: readonly string[] }[]
+  /** Why endpoints were left out that did nothing wrong to this request: their state, by endpoint. */
+  readonly leftOut: Readonly<Record<string, LeftOut>>
   readonly scorers: readonly {
     readonly type: string
     readonly weight: number
@@ -54,6 +64,7 @@ export class Explainer implements DecisionRecorder {
   readonly #ids = new Map<number, string>()
   #left: readonly string[] = []
   #excluded: readonly string[] = []
+  readonly #leftOut: Record<string, LeftOut> = {}
   readonly #filters: { type: string; removed: readonly string[] }[] = []
   readonly #scorers: { type: string; weight: number; scores: Record<string, number | null> }[] = []
   #picker: string | undefined = undefined
@@ -67,6 +78,7 @@ export class Explainer implements DecisionRecorder {
       profile: this.#modelServer?.profile ?? '',
       excluded: this.#excluded,
       filters: this.#filters,
+      leftOut: this.#leftOut,
       scorers: this.#scorers,
       picker: this.#picker,
       totals: this.#totals,
@@ -82,7 +94,11 @@ export class Explainer implements DecisionRecorder {
   }
 
   filtered(type: string, candidates: Candidates): void {
-    this.#filters.push({ type, removed: this.#removed(candidates) })
+    const removed = this.#removed(candidates)
+    this.#filters.push({ type, removed })
+    for (const [slot, id] of this.#ids) {
+      if (removed.includes(id)) this.#leftOut[id] = whyLeftOut(type, candidates.loads, slot)
+    }
   }
 
   scored({ type, weight, candidates, opinions }: ScoredStage): void {
@@ -113,4 +129,11 @@ export class Explainer implements DecisionRecorder {
       Array.from({ length: candidates.count }, (_, i) => [this.#idAt(candidates, i), convert(values[i] ?? Number.NaN)]),
     )
   }
+}
+
+function whyLeftOut(stage: string, loads: LoadColumns, slot: number): LeftOut {
+  if (stage === 'slow-start') return 'starting'
+  if (stage !== 'usable') return 'filtered'
+  if (loads.health[slot] === health.unready) return 'unready'
+  return loads.ejected[slot] === 0 ? 'resting' : 'ejected'
 }

@@ -318,6 +318,7 @@ describe('an explanation', () => {
       profile: 'default',
       excluded: ['h:3'],
       filters: [{ type: 'only', removed: ['h:1'] }],
+      leftOut: { 'h:1': 'filtered' },
       scorers: [
         { type: 'given', weight: 2, scores: { 'h:0': 0.5, 'h:2': null } },
         { type: 'other', weight: 1, scores: { 'h:0': 0, 'h:2': 1 } },

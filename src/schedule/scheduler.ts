@@ -5,11 +5,13 @@ import type { Clock, Rng } from '#core/clock.ts'
 import { health } from '#core/endpoint.ts'
 import { Fault } from '#core/fault.ts'
 import { type Refusal, refuse } from '#core/refusal.ts'
+import { awaitsProbe } from '#datastore/breaker.ts'
 import { addAdapter, type EndpointTable, maxEndpoints } from '#datastore/endpoint-table.ts'
 import { acquire, type Lease } from '#datastore/lease.ts'
 import { Decision } from './decision.ts'
 import type { DecisionRecorder } from './explain.ts'
 import { Profile } from './profile.ts'
+import { anyReturned, thinSlowStarters } from './slow-start.ts'
 
 /** What a scheduler is compiled from, and works with. */
 export interface SchedulerPorts {
@@ -33,7 +35,8 @@ export interface EndpointPick {
 export interface Scheduler {
   /**
    * Picks the best endpoint of a model server and reserves it in the same synchronous step, so that a burst spreads.
-   * `excluded` are slots on which this request has failed: they are not picked again. Refuses with `no-endpoint`.
+   * `excluded` are slots on which this request has failed: they are not picked again. Refuses with `no-endpoint`. When
+   * the ejection of an endpoint is over, the next request that has not failed anywhere goes there as its probe.
    */
   readonly pick: (
     modelServerKey: string,
@@ -42,10 +45,11 @@ export interface Scheduler {
     recorder?: DecisionRecorder,
   ) => EndpointPick | Refusal
   /**
-   * Whether a model server has an endpoint that is not unready. With `allowResting` false one that does not rest,
-   * either; true is the default, because resting endpoints serve when there are no others.
+   * Whether a model server has an endpoint that is not unready and not `excluded`. With `allowResting` false one that
+   * neither rests nor is ejected, or one that this request may probe; true is the default, because resting and ejected
+   * endpoints serve when there are no others.
    */
-  readonly isUsable: (modelServerKey: string, allowResting?: boolean) => boolean
+  readonly isUsable: (modelServerKey: string, allowResting?: boolean, excluded?: readonly number[]) => boolean
 }
 
 /** A model server, ready to be picked from. */
@@ -59,47 +63,126 @@ const retryAfterS = 1
 
 /** Compiles a scheduler. Throws a Fault when the snapshot has endpoints without a slot or names unknown plug-ins. */
 export function createScheduler(ports: SchedulerPorts): Scheduler {
-  const { table, clock } = ports
-  const groups = compileGroups(ports)
-  const endpoints = endpointsBySlot(ports.snapshot.modelServers)
-  const candidates: Candidates = { slots: new Int32Array(widest(ports)), count: 0, loads: table }
+  const scheduler = new GroupScheduler(ports)
+  return {
+    pick: (modelServerKey, request, excluded, recorder) => scheduler.pick(modelServerKey, request, excluded, recorder),
+    isUsable: (modelServerKey, allowResting, excluded) => scheduler.isUsable(modelServerKey, allowResting, excluded),
+  }
+}
 
-  const pick: Scheduler['pick'] = (modelServerKey, request, excluded, recorder) => {
-    const group = groups.get(modelServerKey)
-    if (group === undefined) return noneUsable()
-    const { modelServer, slots, profile } = group
-    collect(candidates, slots, excluded)
-    recorder?.began(modelServer, candidates)
-    if (candidates.count === 0 && slots.length > 0) return allTried()
-    profile.filter(request, candidates, recorder)
-    const { count } = candidates
-    if (count === 0) return noneUsable()
-    const isCompared = count > 1 || recorder !== undefined
-    const index = isCompared ? profile.pick(request, candidates, recorder) : 0
-    const slot = candidates.slots[index] ?? -1
-    const endpoint = endpoints[slot]
-    if (endpoint === undefined || index >= count) throw new Fault('self', 'the picker chose what was not offered')
-    const lease = acquire(table, slot, endpoint.generation, request.promptBytes)
-    if (request.adapter >= 0 && !table.hasAdapter(slot, request.adapter)) addAdapter(table, slot, request.adapter)
-    const lead = isCompared ? profile.lead(index) : unopposed
-    const counts = { candidates: count, endpoints: slots.length, tried: excluded.length }
-    return { endpoint, modelServer, lease, decision: new Decision(lead, counts) }
+/** The scheduler behind its two functions; its candidates serve one decision at a time. */
+class GroupScheduler implements Scheduler {
+  readonly #table: EndpointTable
+  readonly #clock: Clock
+  readonly #rng: Rng
+  readonly #groups: ReadonlyMap<string, Group>
+  readonly #endpoints: readonly (EndpointPlan | undefined)[]
+  readonly #candidates: Candidates
+
+  constructor(ports: SchedulerPorts) {
+    const { table, clock, rng } = ports
+    this.#table = table
+    this.#clock = clock
+    this.#rng = rng
+    this.#groups = compileGroups(ports)
+    this.#endpoints = endpointsBySlot(ports.snapshot.modelServers)
+    this.#candidates = { slots: new Int32Array(widest(ports)), count: 0, loads: table }
   }
 
-  const isUsable: Scheduler['isUsable'] = (modelServerKey, allowResting = true) => {
-    const slots = groups.get(modelServerKey)?.slots
+  pick(
+    modelServerKey: string,
+    request: ScheduleRequest,
+    excluded: readonly number[],
+    recorder?: DecisionRecorder,
+  ): EndpointPick | Refusal {
+    const group = this.#groups.get(modelServerKey)
+    if (group === undefined) return noneUsable()
+    const candidates = this.#candidates
+    collect(candidates, group.slots, excluded)
+    recorder?.began(group.modelServer, candidates)
+    if (candidates.count === 0 && group.slots.length > 0) return allTried()
+    // A request that has failed elsewhere has no more tries to spend on probing.
+    if (excluded.length === 0 && anyEjected(candidates, this.#table)) {
+      const probe = this.#probe(group, request, recorder)
+      if (probe !== undefined) return probe
+    }
+    return this.#pickFrom(group, request, excluded.length, recorder)
+  }
+
+  isUsable(modelServerKey: string, allowResting = true, excluded: readonly number[] = nothing): boolean {
+    const table = this.#table
+    const slots = this.#groups.get(modelServerKey)?.slots
     if (slots === undefined) return false
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i]!
-      if (table.health[slot] === health.unready) continue
-      const restUntilMs = table.restUntilMs[slot]!
-      if (allowResting || restUntilMs === 0 || restUntilMs <= clock.nowMs()) return true
+      if (table.health[slot] === health.unready || excluded.includes(slot)) continue
+      if (allowResting || isAwake(table, slot, this.#clock)) return true
+      if (excluded.length === 0 && awaitsProbe(table, slot, this.#clock.nowMs())) return true
     }
     return false
   }
 
-  return { pick, isUsable }
+  /** The request as the probe of an endpoint whose ejection is over, if there is one that may serve it. */
+  #probe(group: Group, request: ScheduleRequest, recorder: DecisionRecorder | undefined): EndpointPick | undefined {
+    const { modelServer, slots, profile } = group
+    const candidates = this.#candidates
+    const slot = slotToProbe(this.#table, candidates, this.#clock.nowMs())
+    const endpoint = this.#endpoints[slot]
+    if (endpoint === undefined) return undefined
+    candidates.slots[0] = slot
+    candidates.count = 1
+    profile.filter(request, candidates, undefined)
+    if (candidates.count === 1) {
+      const lease = acquire(this.#table, endpoint, request.promptBytes, modelServer.ejection)
+      if (lease.claimProbe()) {
+        recorder?.filtered('probe', candidates)
+        const counts = { candidates: 1, endpoints: slots.length, tried: 0, ejected: 0, isProbe: true }
+        return { endpoint, modelServer, lease, decision: new Decision(unopposed, counts) }
+      }
+      lease.release()
+    }
+    collect(candidates, slots, nothing)
+    return undefined
+  }
+
+  #startSlowly(
+    { ejection }: ModelServerPlan,
+    { nowMs }: ScheduleRequest,
+    recorder: DecisionRecorder | undefined,
+  ): void {
+    const ports = { table: this.#table, slowStartMs: ejection.slowStartMs, nowMs, rng: this.#rng }
+    if (thinSlowStarters(this.#candidates, ports)) recorder?.filtered('slow-start', this.#candidates)
+  }
+
+  /** Filters, scores and picks among the candidates. `tried` is how many were left out before. */
+  #pickFrom(
+    group: Group,
+    request: ScheduleRequest,
+    tried: number,
+    recorder: DecisionRecorder | undefined,
+  ): EndpointPick | Refusal {
+    const { modelServer, slots, profile } = group
+    const table = this.#table
+    const candidates = this.#candidates
+    profile.filter(request, candidates, recorder)
+    if (candidates.count === 0) return noneUsable()
+    if (anyReturned(candidates, table)) this.#startSlowly(modelServer, request, recorder)
+    const { count } = candidates
+    const isCompared = count > 1 || recorder !== undefined
+    const index = isCompared ? profile.pick(request, candidates, recorder) : 0
+    const slot = candidates.slots[index] ?? -1
+    const endpoint = this.#endpoints[slot]
+    if (endpoint === undefined || index >= count) throw new Fault('self', 'the picker chose what was not offered')
+    const lease = acquire(table, endpoint, request.promptBytes, modelServer.ejection)
+    if (request.adapter >= 0 && !table.hasAdapter(slot, request.adapter)) addAdapter(table, slot, request.adapter)
+    const lead = isCompared ? profile.lead(index) : unopposed
+    const ejected = count < slots.length ? countEjected(table, slots) : 0
+    const counts = { candidates: count, endpoints: slots.length, tried, ejected, isProbe: false }
+    return { endpoint, modelServer, lease, decision: new Decision(lead, counts) }
+  }
 }
+
+const nothing: readonly number[] = []
 
 const unopposed = { scorer: undefined, score: Number.NaN }
 
@@ -111,17 +194,40 @@ function allTried(): Refusal {
   return refuse('no-endpoint', 'Every endpoint that serves this model has failed this request.', { retryAfterS })
 }
 
+/** Neither resting nor ejected. */
+function isAwake(table: EndpointTable, slot: number, clock: Clock): boolean {
+  const restUntilMs = table.restUntilMs[slot]!
+  return table.ejected[slot] === 0 && (restUntilMs === 0 || restUntilMs <= clock.nowMs())
+}
+
+function anyEjected({ slots, count }: Candidates, { ejected }: EndpointTable): boolean {
+  for (let i = 0; i < count; i++) if (ejected[slots[i]!] !== 0) return true
+  return false
+}
+
+/** The first candidate whose ejection is over and that nobody probes, or -1. */
+function slotToProbe(table: EndpointTable, { slots, count }: Candidates, nowMs: number): number {
+  for (let i = 0; i < count; i++) {
+    const slot = slots[i]!
+    if (awaitsProbe(table, slot, nowMs)) return slot
+  }
+  return -1
+}
+
+function countEjected({ ejected }: EndpointTable, slots: Int32Array): number {
+  let count = 0
+  for (let i = 0; i < slots.length; i++) if (ejected[slots[i]!] !== 0) count++
+  return count
+}
+
 /** Fills the candidates with the slots that are not excluded, in their order. */
 function collect(candidates: Candidates, slots: Int32Array, excluded: readonly number[]): void {
-  if (excluded.length === 0) {
-    candidates.slots.set(slots)
-    candidates.count = slots.length
-    return
-  }
+  const into = candidates.slots
+  const isWhole = excluded.length === 0
   let count = 0
   for (let i = 0; i < slots.length; i++) {
     const slot = slots[i]!
-    if (!excluded.includes(slot)) candidates.slots[count++] = slot
+    if (isWhole || !excluded.includes(slot)) into[count++] = slot
   }
   candidates.count = count
 }

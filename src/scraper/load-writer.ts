@@ -1,5 +1,6 @@
 import type { EndpointPlan } from '#config/snapshot.ts'
-import type { health } from '#core/endpoint.ts'
+import { health } from '#core/endpoint.ts'
+import { endpointReturned } from '#datastore/breaker.ts'
 import { type EndpointTable, setAdapters } from '#datastore/endpoint-table.ts'
 import type { LoadReading } from './load-reading.ts'
 
@@ -66,8 +67,12 @@ export class LoadWriter {
     this.#writeAdapters()
   }
 
-  writeHealth(value: Health): void {
-    if (this.#isMine()) Atomics.store(this.#table.health, this.endpoint.slot, value)
+  /** An endpoint that was unready and is ready starts slowly, and an ejection gives way to a probe at once. */
+  writeHealth(value: Health, nowMs: number): void {
+    if (!this.#isMine()) return
+    const { slot } = this.endpoint
+    const before = Atomics.exchange(this.#table.health, slot, value)
+    if (before === health.unready && value === health.ready) endpointReturned(this.#table, slot, nowMs)
   }
 
   /** What was reported is too old to act on: unknown, not idle. What an engine is configured with stays. */

@@ -302,7 +302,7 @@ export class ScrapeSource {
   #setHealth(value: Health, reason: string): void {
     for (const writer of this.#writers) {
       if (writer.health === value) continue
-      writer.writeHealth(value)
+      writer.writeHealth(value, this.#ports.clock.nowMs())
       this.#ports.observer.healthChanged(writer.endpoint, value, reason)
     }
   }

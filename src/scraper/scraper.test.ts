@@ -193,6 +193,30 @@ test('backs off up to five seconds from an endpoint that fails, and marks it unr
   scraper.close()
 })
 
+test('an endpoint that returns from being unready starts slowly, and its ejection gives way to a probe', () => {
+  const { clock, table, state, scraper } = setUp(onlyPage(page))
+  scraper.apply(snapshotOf([endpoint(0), endpoint(1)]))
+  clock.advance(1000)
+  assert.deepEqual(
+    [table.health[0], table.returnedAtMs[0]],
+    [health.ready, 0],
+    'not one that is seen for the first time',
+  )
+  state.engine = () => 'refused'
+  clock.advance(1000)
+  assert.equal(table.health[0], health.unready)
+  table.ejected[1] = 1
+  table.ejectedUntilMs[1] = 1e9
+  state.engine = (path) => (path === '/health' ? ok('') : onlyPage(page)(path, {} as GetTarget))
+  const fromMs = clock.nowMs()
+  clock.advance(5000)
+  assert.equal(table.health[0], health.ready)
+  assert.ok((table.returnedAtMs[0] ?? 0) > fromMs, String(table.returnedAtMs[0]))
+  assert.equal(table.returnedAtMs[1], 0)
+  assert.ok((table.ejectedUntilMs[1] ?? 0) < clock.nowMs())
+  scraper.close()
+})
+
 const withoutPage = [
   { name: 'is not found', page: { status: 404, body: '' }, answer: ok(''), expected: health.ready },
   { name: 'has no known metric', page: ok('<html></html>'), answer: ok(''), expected: health.ready },

@@ -7,6 +7,7 @@ import { usable } from './usable.ts'
 const ready = { health: health.ready }
 const unready = { health: health.unready }
 const resting = { ...ready, restUntilMs: 1001 }
+const ejected = { ...ready, ejected: 1 }
 const rested = { ...ready, restUntilMs: 1000 }
 
 describe('of the endpoints', () => {
@@ -18,6 +19,10 @@ describe('of the endpoints', () => {
     { name: 'one whose rest is over stays', rows: [rested, resting], left: [0] },
     { name: 'resting ones stay when all rest', rows: [resting, resting], left: [0, 1] },
     { name: 'resting ones stay when the others are unready', rows: [unready, resting, unready], left: [1] },
+    { name: 'ejected ones go', rows: [ejected, ready, ejected], left: [1] },
+    { name: 'ejected and resting ones stay when there are no others', rows: [ejected, resting], left: [0, 1] },
+    { name: 'ejected ones stay when the others are unready', rows: [unready, ejected], left: [1] },
+    { name: 'one that is both unready and ejected goes', rows: [{ ...unready, ejected: 1 }, ejected], left: [1] },
     { name: 'none stays when all are unready', rows: [unready, unready], left: [] },
     { name: 'none stays of none', rows: [], left: [] },
   ]

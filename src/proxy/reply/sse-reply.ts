@@ -1,6 +1,6 @@
 import type { Span } from '#core/request.ts'
 import { noUsage, type Usage } from '#core/usage.ts'
-import type { Dialect, JsonRecord } from '#dialect/dialect.ts'
+import type { Dialect, EventKind, JsonRecord } from '#dialect/dialect.ts'
 import { isJsonRecord } from '#dialect/dialect.ts'
 import { eventData, eventEnd, lastEventEnd } from '#wire/sse.ts'
 import { ModelFinder } from './model-spans.ts'
@@ -12,6 +12,9 @@ const maxHeldBytes = 256 * 1024
 const usageKey = Buffer.from('"usage"')
 /** Of SGLang's /generate, in every event. */
 const metaKey = Buffer.from('"meta_info"')
+/** Error events mention it as a key or as a type, unescaped; texts that quote it have it escaped. */
+const errorKey = Buffer.from('"error"')
+const dataField = Buffer.from('data:')
 const nothing = Buffer.alloc(0)
 
 /**
@@ -21,6 +24,10 @@ const nothing = Buffer.alloc(0)
  */
 export class SseReply implements ReplyFilter {
   usage: Usage = noUsage
+  /** What came so far: a preamble, or an error behind nothing else, or content. The first event mostly settles it. */
+  opening: EventKind = 'preamble'
+  /** An error came behind content. */
+  hasLateError = false
   readonly #dialect: Dialect
   readonly #hideUsage: boolean
   readonly #modelText: Buffer | undefined
@@ -86,6 +93,7 @@ export class SseReply implements ReplyFilter {
     if (end - rest <= maxHeldBytes) return rest
     this.#passing = true
     this.#passedEnd = nothing
+    if (this.opening === 'preamble') this.opening = 'content'
     return this.#pass(data, rest, end, sink)
   }
 
@@ -103,6 +111,8 @@ export class SseReply implements ReplyFilter {
   /** One or more whole events. */
   #complete(data: Buffer, start: number, end: number, sink: ReplySink): void {
     const events = data.subarray(start, end)
+    if (this.opening === 'preamble') this.#readOpening(data, start, end)
+    else if (!endsOrdinarily(data, end) && events.includes(errorKey)) this.#readLate(data, start, end)
     this.#usageKey ??= events.includes(metaKey) ? metaKey : usageKey
     const mentionsUsage = events.includes(this.#usageKey)
     if (!mentionsUsage && this.#finder === undefined) return sink.write(data, start, end)
@@ -113,6 +123,38 @@ export class SseReply implements ReplyFilter {
       this.#event(data, { start: pos, end: next }, mentionsUsage, sink)
       pos = next
     }
+  }
+
+  /** Looks at one event after the other until one settles what this stream is. */
+  #readOpening(data: Buffer, start: number, end: number): void {
+    let pos = start
+    while (pos < end && this.opening === 'preamble') {
+      const found = eventEnd(data, pos, end)
+      const next = found < 0 ? end : found
+      this.opening = this.#kindOf(data, pos, next)
+      pos = next
+    }
+    if (pos < end && this.opening === 'content') this.#readLate(data, pos, end)
+  }
+
+  /** Looks for errors among events that follow content. */
+  #readLate(data: Buffer, start: number, end: number): void {
+    let pos = start
+    while (pos < end && !this.hasLateError) {
+      const found = eventEnd(data, pos, end)
+      const next = found < 0 ? end : found
+      const mentions = data.subarray(pos, next).includes(errorKey)
+      this.hasLateError = mentions && this.#kindOf(data, pos, next) === 'error'
+      pos = next
+    }
+  }
+
+  /** An event without data (a comment that keeps the connection alive) says nothing; one that is no JSON is content. */
+  #kindOf(data: Buffer, start: number, end: number): EventKind {
+    const payload = eventData(data, start, end)
+    if (payload === undefined) return data.subarray(start, end).includes(dataField) ? 'content' : 'preamble'
+    const record = parseRecord(data.subarray(payload.start, payload.end))
+    return record === undefined ? 'content' : this.#dialect.eventKind(record)
   }
 
   #event(data: Buffer, event: Span, mentionsUsage: boolean, sink: ReplySink): void {
@@ -148,6 +190,16 @@ export class SseReply implements ReplyFilter {
     }
     sink.write(data, pos, end)
   }
+}
+
+/**
+ * Whether events end as chunks of a chat do, with `]}` or `null}`. Errors come last, or with [DONE] alone behind them, and
+ * end otherwise: so the usual chunk need not be searched for one, which would cost a quarter of a microsecond each.
+ */
+function endsOrdinarily(data: Buffer, end: number): boolean {
+  let at = end - 1
+  while (data[at] === 0x0a || data[at] === 0x0d) at--
+  return data[at] === 0x7d && (data[at - 1] === 0x5d || data[at - 1] === 0x6c)
 }
 
 function parseRecord(text: Buffer): JsonRecord | undefined {
