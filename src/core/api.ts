@@ -21,15 +21,18 @@ export type ApiName =
   | 'images'
   | 'image-edits'
   | 'generate'
+  | 'realtime'
 
-/** How the body of a call is encoded: where its model name is found. */
-export type BodyForm = 'json' | 'multipart'
+/**
+ * How a call says what it asks for: where its model name is found. `websocket` has no body: its model stands in the query.
+ */
+export type BodyForm = 'json' | 'multipart' | 'websocket'
 
 /** One operation of the gateway's HTTP surface. */
 export interface Api {
   readonly name: ApiName
   readonly dialect: DialectName
   readonly form: BodyForm
-  /** Paths (no query) that lead to it; all with POST. */
+  /** Paths (no query) that lead to it; all with POST, but `websocket` with GET. */
   readonly paths: readonly string[]
 }

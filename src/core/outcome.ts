@@ -63,6 +63,8 @@ export interface Outcome {
   readonly stream: boolean
   /** True when an answer that had begun was ended by the gateway before it was complete. */
   readonly cut: boolean
+  /** True when the engine's stream had an error event in it that was passed on. */
+  readonly hasErrorEvent: boolean
   /** Set when the client left before its answer was complete. */
   readonly abort: AbortPhase | undefined
   /** First byte of the request head. */
@@ -114,6 +116,7 @@ export function draftOutcome(startedAtMs: number): OutcomeDraft {
     errorSource: undefined,
     stream: false,
     cut: false,
+    hasErrorEvent: false,
     abort: undefined,
     startedAtMs,
     receivedAtMs: Number.NaN,

@@ -240,6 +240,16 @@ export const refusals = {
     means: 'a path that speaks WebSocket only was asked for without an upgrade',
     advice: 'connect with a WebSocket client over HTTP/1.1',
   },
+  'loop-detected': {
+    http: 508,
+    grpc: 9,
+    type: 'server_error',
+    code: 'loop_detected',
+    anthropicType: 'api_error',
+    retry: false,
+    means: 'the request has come through this gateway several times: an endpoint leads back to it',
+    advice: 'look for an endpoint or base URL that is the address of a gateway',
+  },
   'upstream-not-websocket': {
     ...upstream,
     http: 502,

@@ -6,7 +6,7 @@ import type { Api } from '#core/api.ts'
 import { isRefusal, type Refusal } from '#core/refusal.ts'
 import type { InferenceRequest, Span } from '#core/request.ts'
 import { apis } from '#dialect/apis.ts'
-import { parseHead, pathOf, RequestParser } from './parse-request.ts'
+import { methodOf, parseHead, pathOf, RequestParser } from './parse-request.ts'
 
 /** The two parts of an exchange that parsing looks at. */
 function exchangeOf(target: string, headers: readonly string[], slices: readonly Buffer[]): Exchange {
@@ -45,13 +45,16 @@ const at = (body: string, span: Span | undefined): string | undefined =>
 describe('the head alone decides the operation', () => {
   for (const api of apis) {
     for (const path of api.paths) {
-      test(`POST ${path}, with and without a query`, () => {
+      const method = methodOf(api)
+      test(`${method} ${path}, with and without a query`, () => {
         for (const target of [path, `${path}?`, `${path}?a=b?c=/v1`]) {
-          assert.equal(parseHead({ method: 'POST', target, headers: [] }), api)
+          assert.equal(parseHead({ method, target, headers: [] }), api)
           assert.equal(pathOf(target), path)
         }
-        for (const method of ['GET', 'PUT', 'post', 'OPTIONS']) {
-          assert.equal((parseHead({ method, target: path, headers: [] }) as Refusal).reason, 'method-not-allowed')
+        const others = ['GET', 'POST', 'PUT', 'post', 'OPTIONS'].filter((other) => other !== method)
+        for (const other of others) {
+          const head = { method: other, target: path, headers: [] }
+          assert.equal((parseHead(head) as Refusal).reason, 'method-not-allowed')
         }
       })
     }
@@ -380,4 +383,38 @@ describe('a form', () => {
 test('a body of ten million line breaks is refused as fast as any other', () => {
   const body = Buffer.alloc(10_000_000, '\n')
   assert.match(refused([body]).message, /at byte 10000000 \(line 10000001, column 1\)/)
+})
+
+test('a WebSocket names its model in the query, or in the header, or leaves it to the engine', () => {
+  const read = (target: string, headers: readonly string[] = []): InferenceRequest | Refusal => {
+    const api = parseHead({ method: 'GET', target, headers })
+    assert.ok(!isRefusal(api))
+    return parser.parse(exchangeOf(target, headers, []), api, 'id')
+  }
+  const cases: readonly [target: string, model: string][] = [
+    ['/v1/realtime?model=gpt-realtime', 'gpt-realtime'],
+    ['/v1/realtime?intent=x&model=org%2Fname', 'org/name'],
+    ['/v1/realtime?model=m&model=m', 'm'],
+    ['/v1/realtime', ''],
+    ['/v1/realtime?model=', ''],
+    ['/v1/realtime?model=%20', ''],
+  ]
+  for (const [target, model] of cases) {
+    const request = read(target)
+    assert.ok(!isRefusal(request))
+    assert.deepEqual(
+      [request.model, request.target, request.api.name, request.stream],
+      [model, target, 'realtime', false],
+    )
+  }
+  const named = read('/v1/realtime?model=', ['x-infer-model', 'm'])
+  assert.ok(!isRefusal(named) && named.model === 'm')
+  for (const target of [
+    '/v1/realtime?model=%',
+    '/v1/realtime?model=a&model=b',
+    `/v1/realtime?model=${'x'.repeat(257)}`,
+  ]) {
+    const refusal = read(target)
+    assert.ok(isRefusal(refusal) && refusal.reason === 'missing-model', target)
+  }
 })

@@ -2,12 +2,17 @@ import type { Exchange, RequestHead } from '#contracts/exchange.ts'
 import type { Api } from '#core/api.ts'
 import { headerOf } from '#core/header-list.ts'
 import { type Refusal, refuse } from '#core/refusal.ts'
-import type { InferenceRequest } from '#core/request.ts'
+import type { Body, InferenceRequest } from '#core/request.ts'
 import { apiOfPath } from '#dialect/apis.ts'
+import type { BodyFacts } from './body-facts.ts'
 import { readForm } from './read-form.ts'
 import { JsonReader } from './read-json.ts'
+import { readQuery } from './read-query.ts'
 
-/** Operations whose engines take a body without `model`: they serve one model anyway. */
+/**
+ * Operations whose engines take a request without `model`: they serve one model anyway. vLLM's realtime clients name it
+ * in a message behind the handshake.
+ */
 const modelOptional: ReadonlySet<string> = new Set([
   'generate',
   'tokenize',
@@ -19,6 +24,7 @@ const modelOptional: ReadonlySet<string> = new Set([
   'transcriptions',
   'translations',
   'image-edits',
+  'realtime',
 ])
 
 const maxModelLength = 256
@@ -32,6 +38,11 @@ export function pathOf(target: string): string {
   return query < 0 ? target : target.slice(0, query)
 }
 
+/** The one method of an operation. */
+export function methodOf(api: Api): 'GET' | 'POST' {
+  return api.form === 'websocket' ? 'GET' : 'POST'
+}
+
 /** The operation a head asks for, or why there is none. Needs no body, so that an early no saves reading it. */
 export function parseHead(head: RequestHead): Api | Refusal {
   const api = apiOfPath(pathOf(head.target))
@@ -41,7 +52,8 @@ export function parseHead(head: RequestHead): Api | Refusal {
       `There is no ${head.method} ${pathOf(head.target).slice(0, 200)} here. Chat lives at POST /v1/chat/completions.`,
     )
   }
-  if (head.method !== 'POST') return refuse('method-not-allowed', `${pathOf(head.target)} takes POST only.`)
+  const method = methodOf(api)
+  if (head.method !== method) return refuse('method-not-allowed', `${pathOf(head.target)} takes ${method} only.`)
   const encoding = headerOf(head.headers, 'content-encoding')
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     return refuse('unsupported-content-encoding', `The body is ${encoding.slice(0, 40)}-encoded; send it plain.`)
@@ -56,7 +68,7 @@ export class RequestParser {
   /** Reads what the gateway acts on from a complete body. Everything else in it stays as it is, unread. */
   parse(exchange: Exchange, api: Api, id: string): InferenceRequest | Refusal {
     const { head, body } = exchange
-    const facts = api.form === 'json' ? this.#json.read(body) : readForm(body, headerOf(head.headers, 'content-type'))
+    const facts = this.#read(api, head, body)
     if ('kind' in facts) return facts
     const model = facts.model === '' ? (headerOf(head.headers, 'x-infer-model') ?? '') : facts.model
     if (model === '' && !modelOptional.has(api.name)) {
@@ -86,5 +98,11 @@ export class RequestParser {
       maxTokens: facts.maxTokens,
       session: facts.session,
     }
+  }
+
+  #read(api: Api, head: RequestHead, body: Body): BodyFacts | Refusal {
+    if (api.form === 'json') return this.#json.read(body)
+    if (api.form === 'websocket') return readQuery(head.target)
+    return readForm(body, headerOf(head.headers, 'content-type'))
   }
 }

@@ -3,6 +3,7 @@ import type { DialectName } from '#core/api.ts'
 import { type Refusal, refusals } from '#core/refusal.ts'
 import { apiOfPath } from '#dialect/apis.ts'
 import { dialectOf } from '#dialect/dialects.ts'
+import { methodOf, pathOf } from '#parse/parse-request.ts'
 
 /**
  * Answers a refusal in the shape the client's library expects, with the machine-readable reason as a header. Returns
@@ -13,6 +14,7 @@ export function answerRefusal(exchange: Exchange, refusal: Refusal, requestId: s
   const headers = ['content-type', 'application/json', 'x-request-id', requestId, 'x-infer-reason', refusal.reason]
   if (refusal.retryAfterS !== undefined) headers.push('retry-after', String(refusal.retryAfterS))
   if (refusal.reason === 'method-not-allowed') headers.push('allow', allowedMethods(exchange.head.target))
+  if (refusal.reason === 'websocket-required') headers.push('upgrade', 'websocket')
   const body = dialectOf(dialectOfTarget(exchange.head.target)).errorBody(refusal)
   exchange.reply(row.http, headers, Buffer.from(body))
   return row.http
@@ -25,10 +27,12 @@ export function answerJson(exchange: Exchange, status: number, body: Buffer, req
 
 /** The API family of a target: what is no known path gets the OpenAI shape, which most clients read. */
 function dialectOfTarget(target: string): DialectName {
-  const path = target.split('?', 1)[0] ?? ''
+  const path = pathOf(target)
   return apiOfPath(path)?.dialect ?? (path.startsWith('/v1/messages') ? 'anthropic' : 'openai')
 }
 
 function allowedMethods(target: string): string {
-  return target.startsWith('/v1/models') ? 'GET, HEAD' : 'POST'
+  if (target.startsWith('/v1/models')) return 'GET, HEAD'
+  const api = apiOfPath(pathOf(target))
+  return api === undefined ? 'POST' : methodOf(api)
 }

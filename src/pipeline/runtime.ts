@@ -6,6 +6,7 @@ import type { EndpointTable } from '#datastore/endpoint-table.ts'
 import { compileRoutes, type RouteTable } from '#route/compile-routes.ts'
 import { listModels } from '#route/list-models.ts'
 import { createScheduler, type Scheduler } from '#schedule/scheduler.ts'
+import { type Cors, compileCors } from './cors.ts'
 import { type ModelsPage, renderModels } from './models.ts'
 
 /** What a snapshot is compiled with. */
@@ -23,6 +24,8 @@ export interface Runtime {
   readonly scheduler: Scheduler
   readonly models: ModelsPage
   readonly adapterIds: AdapterIds
+  /** What browsers are told; undefined: nothing. */
+  readonly cors: Cors | undefined
   /** The one model of the configuration, for bodies that name none; undefined when there are several. */
   readonly onlyModel: string | undefined
 }
@@ -37,6 +40,7 @@ export function compileRuntime(snapshot: Snapshot, adapterIds: AdapterIds, ports
     scheduler: createScheduler({ ...ports, snapshot }),
     models: renderModels(listed, Math.floor(ports.clock.wallMs() / 1000)),
     adapterIds,
+    cors: snapshot.cors === undefined ? undefined : compileCors(snapshot.cors),
     onlyModel: bases.length === 1 ? bases[0]?.id : undefined,
   }
 }

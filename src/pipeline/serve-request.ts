@@ -1,7 +1,8 @@
+import type { OverloadGuard } from '#admit/overload-guard.ts'
 import type { Exchange, ExchangeHandler } from '#contracts/exchange.ts'
 import type { Clock, Rng } from '#core/clock.ts'
 import { faultFrom } from '#core/fault.ts'
-import { headerOf } from '#core/header-list.ts'
+import { headerOf, headerValues } from '#core/header-list.ts'
 import { draftOutcome, type OutcomeDraft } from '#core/outcome.ts'
 import { isRefusal, type Refusal, refuse } from '#core/refusal.ts'
 import type { InferenceRequest } from '#core/request.ts'
@@ -9,7 +10,10 @@ import { apiOfPath } from '#dialect/apis.ts'
 import type { Recorder } from '#observe/record-outcome.ts'
 import { parseHead, pathOf, RequestParser } from '#parse/parse-request.ts'
 import type { Forwarder } from '#proxy/forwarder.ts'
+import type { Tunnels } from '#proxy/tunnels.ts'
+import { viaCount } from '#wire/via.ts'
 import { answerJson, answerRefusal } from './answer.ts'
+import { isPreflight } from './cors.ts'
 import { decide } from './decide.ts'
 import { isModelsPath, modelsDocument } from './models.ts'
 import { RequestRun } from './request-run.ts'
@@ -18,6 +22,9 @@ import type { Runtime } from './runtime.ts'
 /** What the HTTP door needs. */
 export interface ServePorts {
   readonly forwarder: Forwarder
+  readonly tunnels: Tunnels
+  /** Asked for every request that would need work, before its body is read. */
+  readonly overload: OverloadGuard
   readonly recorder: Recorder
   readonly clock: Clock
   readonly rng: Rng
@@ -26,7 +33,12 @@ export interface ServePorts {
   readonly onFault: (fault: Error, requestId: string) => void
 }
 
+const nothing = Buffer.alloc(0)
+const websocketRequired = 'This path speaks WebSocket only. Connect with a WebSocket client, over HTTP/1.1.'
 const requestIdPattern = /^[\x21-\x7e]{1,128}$/
+
+/** A request that has come through this software so often goes round in a circle; chains of gateways are shorter. */
+const maxOwnHops = 5
 
 /**
  * The HTTP door: parse, decide, proxy, observe. Every request ends in exactly one recorded outcome. Holds the runtime
@@ -34,7 +46,6 @@ const requestIdPattern = /^[\x21-\x7e]{1,128}$/
  */
 export class RequestServer implements ExchangeHandler {
   runtime: Runtime
-  isDraining = false
   readonly #ports: ServePorts
   readonly #parser = new RequestParser()
 
@@ -44,10 +55,17 @@ export class RequestServer implements ExchangeHandler {
   }
 
   begin(exchange: Exchange): Refusal | undefined {
-    if (this.isDraining) return refuse('draining', 'This gateway is shutting down. Try again.', { retryAfterS: 1 })
-    if (isModelsPath(pathOf(exchange.head.target))) return undefined
-    const api = parseHead(exchange.head)
-    return isRefusal(api) ? api : undefined
+    const { head } = exchange
+    this.#addCors(exchange)
+    if (this.#isPreflight(exchange)) return undefined
+    if (isModelsPath(pathOf(head.target))) return undefined
+    const overload = this.#ports.overload.refuseNew()
+    if (overload !== undefined) return overload
+    const api = parseHead(head)
+    if (isRefusal(api)) return api
+    if (api.form === 'websocket' && !exchange.asksWebSocket) return refuse('websocket-required', websocketRequired)
+    const via = headerOf(head.headers, 'via')
+    return via === undefined ? undefined : loopRefusal(exchange)
   }
 
   serve(exchange: Exchange): void {
@@ -63,11 +81,14 @@ export class RequestServer implements ExchangeHandler {
   }
 
   refuse(exchange: Exchange, refusal: Refusal): void {
+    // What the door found before `begin` must be readable for the page that asked, too.
+    this.#addCors(exchange)
     this.refuseWith(exchange, refusal, this.#draft(exchange))
   }
 
   #serve(exchange: Exchange, outcome: OutcomeDraft): void {
     const { runtime } = this
+    if (this.#isPreflight(exchange)) return this.#servePreflight(exchange, outcome)
     if (isModelsPath(outcome.path)) return this.#serveModels(exchange, outcome, runtime)
     const api = parseHead(exchange.head)
     if (isRefusal(api)) return this.refuseWith(exchange, api, outcome)
@@ -79,13 +100,33 @@ export class RequestServer implements ExchangeHandler {
   }
 
   #forward(exchange: Exchange, request: InferenceRequest, outcome: OutcomeDraft, runtime: Runtime): void {
-    const { forwarder, recorder, clock, rng } = this.#ports
+    const { forwarder, tunnels, recorder, clock, rng } = this.#ports
     const decision = decide(request, runtime, { outcome, clock, rng })
     if (isRefusal(decision)) return this.refuseWith(exchange, decision, outcome)
     const { exposeEndpoint } = runtime.snapshot
     const inFlight = recorder.inFlight(request.model)
     inFlight.add(1)
-    forwarder.forward(new RequestRun(this, { exchange, request, outcome, decision, exposeEndpoint, inFlight }))
+    const run = new RequestRun(this, { exchange, request, outcome, decision, exposeEndpoint, inFlight })
+    if (request.api.form === 'websocket') tunnels.open(run)
+    else forwarder.forward(run)
+  }
+
+  #servePreflight(exchange: Exchange, outcome: OutcomeDraft): void {
+    outcome.status = 204
+    exchange.reply(204, ['x-request-id', outcome.requestId], nothing)
+    this.record(outcome)
+  }
+
+  #addCors(exchange: Exchange): void {
+    const { cors } = this.runtime
+    if (cors === undefined) return
+    const { head } = exchange
+    exchange.addedHeaders = isPreflight(head) ? cors.preflight(head) : cors.answer(headerOf(head.headers, 'origin'))
+  }
+
+  /** Answered whatever its path: browsers ask before they show any refusal. */
+  #isPreflight(exchange: Exchange): boolean {
+    return this.runtime.cors !== undefined && isPreflight(exchange.head)
   }
 
   #serveModels(exchange: Exchange, outcome: OutcomeDraft, runtime: Runtime): void {
@@ -111,7 +152,7 @@ export class RequestServer implements ExchangeHandler {
     const sent = headerOf(head.headers, 'x-request-id')
     outcome.requestId = sent !== undefined && requestIdPattern.test(sent) ? sent : this.#ports.newId()
     outcome.listener = exchange.listener
-    outcome.clientAddress = exchange.remoteAddress
+    outcome.clientAddress = exchange.origin.address
     outcome.method = head.method
     outcome.path = pathOf(head.target)
     outcome.api = apiOfPath(outcome.path)?.name
@@ -131,4 +172,15 @@ export class RequestServer implements ExchangeHandler {
 function sourceOf(refusal: Refusal): OutcomeDraft['errorSource'] {
   if (refusal.reason.startsWith('upstream-')) return 'upstream'
   return refusal.reason === 'internal-error' ? 'self' : undefined
+}
+
+/** The gateway's own address may stand behind one of its models, or behind a peer of it. */
+function loopRefusal({ head }: Exchange): Refusal | undefined {
+  let hops = 0
+  for (const value of headerValues(head.headers, 'via')) hops += viaCount(value)
+  if (hops < maxOwnHops) return undefined
+  return refuse(
+    'loop-detected',
+    'The request has come through this gateway several times: an endpoint leads back to it.',
+  )
 }

@@ -1,9 +1,9 @@
 import { connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
-import type { EndpointPlan, UpstreamTls } from '#config/snapshot.ts'
+import type { EndpointPlan } from '#config/snapshot.ts'
 import type { RefusalReason } from '#core/refusal.ts'
 import { ResponseReader, type ResponseSink } from './response-reader.ts'
 import type { UpstreamBody } from './upstream-request.ts'
+import type { UpstreamTlsClient } from './upstream-tls.ts'
 
 /** Why an upstream exchange failed. */
 export interface UpstreamFailure {
@@ -47,9 +47,14 @@ export class UpstreamConnection {
   /** Clock.nowMs of the last release; read by the pool's sweep. */
   idleSinceMs = 0
 
-  constructor(endpoint: EndpointPlan, tls: UpstreamTls | undefined, owner: UpstreamOwner, readBuffer: Uint8Array) {
+  constructor(
+    endpoint: EndpointPlan,
+    tls: UpstreamTlsClient | undefined,
+    owner: UpstreamOwner,
+    readBuffer: Uint8Array,
+  ) {
     this.#owner = owner
-    this.#socket = tls === undefined ? this.#connectPlain(endpoint, readBuffer) : this.#connectTls(endpoint, tls)
+    this.#socket = tls === undefined ? this.#connectPlain(endpoint, readBuffer) : this.#connectTls(tls)
     this.#socket.on('error', (error: Error) => this.#lost(error.message))
     this.#socket.on('end', () => this.#ended())
     this.#socket.on('close', () => this.#lost('the connection was closed'))
@@ -117,18 +122,8 @@ export class UpstreamConnection {
     return socket
   }
 
-  #connectTls(endpoint: EndpointPlan, tls: UpstreamTls): Socket {
-    const isAddress = /^[\d.]+$|:/.test(endpoint.host)
-    const serverName = tls.serverName ?? (isAddress ? undefined : endpoint.host)
-    const socket = connectTls({
-      host: endpoint.host,
-      port: endpoint.port,
-      ALPNProtocols: ['http/1.1'],
-      rejectUnauthorized: !tls.insecureSkipVerify,
-      ...(serverName === undefined ? {} : { servername: serverName }),
-      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-    })
-    socket.setNoDelay(true)
+  #connectTls(tls: UpstreamTlsClient): Socket {
+    const socket = tls.connect()
     socket.on('secureConnect', () => {
       this.#connected = true
     })

@@ -1,6 +1,7 @@
 import type { EndpointPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
 import type { Clock } from '#core/clock.ts'
 import { UpstreamConnection, type UpstreamOwner } from './upstream-connection.ts'
+import { UpstreamTlsClient } from './upstream-tls.ts'
 
 /** Idle connections kept per endpoint. */
 const maxIdle = 512
@@ -15,7 +16,7 @@ const readBufferBytes = 64 * 1024
 /** Connections to one endpoint: idle ones are reused last in, first out, so that the surplus ages and goes. */
 export class UpstreamPool implements UpstreamOwner {
   readonly #endpoint: EndpointPlan
-  readonly #modelServer: ModelServerPlan
+  readonly #tls: UpstreamTlsClient | undefined
   readonly #clock: Clock
   readonly #readBuffer: Uint8Array
   readonly #idle: UpstreamConnection[] = []
@@ -24,7 +25,7 @@ export class UpstreamPool implements UpstreamOwner {
 
   constructor(modelServer: ModelServerPlan, endpoint: EndpointPlan, clock: Clock, readBuffer: Uint8Array) {
     this.#endpoint = endpoint
-    this.#modelServer = modelServer
+    this.#tls = modelServer.tls && new UpstreamTlsClient(endpoint, modelServer.tls)
     this.#clock = clock
     this.#readBuffer = readBuffer
   }
@@ -42,7 +43,7 @@ export class UpstreamPool implements UpstreamOwner {
   /** A new connection: for a retry after an idle one turned out to be dead. */
   connect(): UpstreamConnection {
     this.#open++
-    return new UpstreamConnection(this.#endpoint, this.#modelServer.tls, this, this.#readBuffer)
+    return new UpstreamConnection(this.#endpoint, this.#tls, this, this.#readBuffer)
   }
 
   released(connection: UpstreamConnection): void {
@@ -147,6 +148,6 @@ export class UpstreamPools {
 
 function poolKey(modelServer: ModelServerPlan, endpoint: EndpointPlan): string {
   const { tls } = modelServer
-  const secured = tls === undefined ? '' : `${tls.serverName} ${tls.insecureSkipVerify} ${tls.ca}`
-  return `${modelServer.key} ${endpoint.id} ${endpoint.generation} ${secured}`
+  const secured = tls && [tls.serverName, tls.insecureSkipVerify, tls.ca, tls.certificate]
+  return JSON.stringify([modelServer.key, endpoint.id, endpoint.generation, secured])
 }

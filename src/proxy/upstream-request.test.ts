@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { EndpointPlan, ModelServerPlan } from '#config/snapshot.ts'
+import type { ClientOrigin } from '#contracts/exchange.ts'
 import type { InferenceRequest, Span } from '#core/request.ts'
 import { modelServerPlan } from '#datastore/snapshot-case.ts'
 import { apiOfPath } from '#dialect/apis.ts'
@@ -144,13 +145,31 @@ test('a form field gets the bare name', () => {
   assert.equal(bodyText(requestOf(text, form), 'ä "x"', false), '--b\r\n\r\nä "x"\r\n--b--')
 })
 
+const origin: ClientOrigin = {
+  address: '203.0.113.5',
+  scheme: 'https',
+  host: 'gw.example',
+  forwardedFor: '203.0.113.5, 10.1.1.1',
+}
+
+/** What every request carries to an engine at the end of its head. */
+const written = [
+  'x-forwarded-for: 203.0.113.5, 10.1.1.1',
+  'x-forwarded-proto: https',
+  'x-forwarded-host: gw.example',
+  'via: 1.1 infer-gateway',
+  'x-request-id: id-1',
+  'content-length: 42',
+]
+
 function headOf(
   headers: readonly string[],
   server: Partial<ModelServerPlan> = {},
   at: Partial<EndpointPlan> = {},
 ): string[] {
   const request = requestOf('{}', { headers, target: '/v1/chat/completions?x=y' })
-  const text = upstreamHead(request, { ...modelServer, ...server }, { ...endpoint, ...at }, 42)
+  const to = { modelServer: { ...modelServer, ...server }, endpoint: { ...endpoint, ...at } }
+  const text = upstreamHead(request, to, origin, 42)
   assert.ok(text.endsWith('\r\n\r\n'))
   return text.slice(0, -4).split('\r\n')
 }
@@ -176,8 +195,7 @@ test('the head keeps what is the engine’s, in order and spelling, and adds hos
     'authorization: Bearer k',
     'x-custom: caf\xe9',
     'empty: ',
-    'x-request-id: id-1',
-    'content-length: 42',
+    ...written,
   ])
 })
 
@@ -187,9 +205,11 @@ test('headers of the client’s connection and of the gateway end here', () => {
     ['transfer-encoding', 'chunked', 'content-length', '7', 'te', 'trailers', 'trailer', 'x', 'upgrade', 'h2c'],
     ['proxy-authorization', 'Basic x', 'proxy-authenticate', 'x', 'proxy-connection', 'keep-alive'],
     ['expect', '100-continue', 'x-request-id', 'forged', 'x-data-parallel-rank', '3', 'x-infer-model', 'm'],
+    ['forwarded', 'for=1.1.1.1', 'x-forwarded-for', '1.1.1.1', 'x-forwarded-proto', 'gopher', 'x-real-ip', '1.1.1.1'],
+    ['x-forwarded-prefix', '/x', 'sec-websocket-key', 'k', 'sec-websocket-protocol', 'openai-insecure-api-key.k'],
     ['x-infer-anything', 'x', 'x-secret', 's', 'accept-encoding', 'gzip', 'x-kept', 'y'],
   ].flat()
-  assert.deepEqual(headOf(headers).slice(2), ['x-kept: y', 'x-request-id: id-1', 'content-length: 42'])
+  assert.deepEqual(headOf(headers).slice(2), ['x-kept: y', ...written])
 })
 
 test('set headers replace the client’s, and the rank is pinned', () => {
@@ -207,8 +227,7 @@ test('set headers replace the client’s, and the rank is pinned', () => {
     'authorization: Bearer engine',
     'x-extra: 1',
     'x-data-parallel-rank: 0',
-    'x-request-id: id-1',
-    'content-length: 42',
+    ...written,
   ])
 })
 
@@ -227,4 +246,37 @@ test('connection names are what it lists beside close and keep-alive', () => {
     connectionNames(['connection', 'X-A, close', 'x', 'y', 'connection', 'x-b']),
     new Set(['x-a', 'x-b']),
   )
+})
+
+test('a host that nobody named is not made up', () => {
+  const request = requestOf('{}')
+  const text = upstreamHead(request, { modelServer, endpoint }, { ...origin, host: '' }, 2)
+  assert.doesNotMatch(text, /x-forwarded-host/)
+})
+
+test('via grows by a line towards an engine', () => {
+  const lines = headOf(['via', '1.0 edge, 1.1 infer-gateway', 'x-kept', 'y', 'via', '1.1 other'])
+  assert.deepEqual(lines.slice(2, 5), ['via: 1.0 edge, 1.1 infer-gateway', 'x-kept: y', 'via: 1.1 other'])
+  assert.equal(lines.filter((line) => line === 'via: 1.1 infer-gateway').length, 1)
+})
+
+test('a provider learns nothing of the client and its way, but a loop through it can be told', () => {
+  const provider = { dialect: 'openai', dropsVersion: false } as const
+  const headers = [
+    'via',
+    '1.0 edge, 1.1 infer-gateway',
+    'x-forwarded-for',
+    '1.1.1.1',
+    'cookie',
+    'c',
+    'via',
+    '2 infer-gateway',
+  ]
+  assert.deepEqual(headOf([...headers, 'content-type', 'application/json'], { provider }).slice(2), [
+    'content-type: application/json',
+    'via: 1.1 infer-gateway, 1.1 infer-gateway, 1.1 infer-gateway',
+    'x-request-id: id-1',
+    'content-length: 42',
+  ])
+  assert.equal(headOf([], { provider })[2], 'via: 1.1 infer-gateway')
 })

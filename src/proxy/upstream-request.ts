@@ -1,7 +1,10 @@
 import type { EndpointPlan, ModelServerPlan } from '#config/snapshot.ts'
+import type { ClientOrigin } from '#contracts/exchange.ts'
 import { type HeaderList, headerValues } from '#core/header-list.ts'
 import type { InferenceRequest } from '#core/request.ts'
 import { type ByteList, byteLength, byteRange, type Splice, spliceBytes } from '#struct/byte-list.ts'
+import { viaCount, viaElement } from '#wire/via.ts'
+import type { Destination } from './destination.ts'
 
 /** A body as the engine gets it. */
 export interface UpstreamBody {
@@ -25,15 +28,26 @@ const dropped: ReadonlySet<string> = new Set([
   'host',
   'content-length',
   'expect',
+  // The upgrade of a tunnel is written by itself (upgrade-request.ts).
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+  'sec-websocket-accept',
   // Answers are read on their way (usage, model names), so engines must not compress them.
   'accept-encoding',
   'x-request-id',
+  // Who asked is for the gateway to say: these are written anew, from what it believes of them.
+  'forwarded',
+  'x-real-ip',
   // The rank is pinned by the gateway's choice; a client that sets it would choose the endpoint itself.
   'x-data-parallel-rank',
 ])
 
 /** Headers of the gateway's own that clients may send to it: they end here. */
 const controlPrefix = 'x-infer-'
+
+const forwardedPrefix = 'x-forwarded-'
 
 /** What a provider, which is somebody else's service, gets of the client's headers (kthena-router.md 2.7). */
 const forProviders: ReadonlySet<string> = new Set([
@@ -47,20 +61,33 @@ const forProviders: ReadonlySet<string> = new Set([
   'openai-beta',
 ])
 
+/** Where a request goes, as far as its head is concerned. */
+export type HeadTarget = Pick<Destination, 'modelServer' | 'endpoint'>
+
 /** Request head for an endpoint, as latin1 text with its empty line. */
 export function upstreamHead(
   request: InferenceRequest,
-  modelServer: ModelServerPlan,
-  endpoint: EndpointPlan,
+  to: HeadTarget,
+  origin: ClientOrigin,
   bodyBytes: number,
+): string {
+  const line = `POST ${upstreamTarget(request.target, to.modelServer)} HTTP/1.1\r\n`
+  return `${line}${upstreamFields(request, to, origin)}content-length: ${bodyBytes}\r\n\r\n`
+}
+
+/** The fields of a head but for those that say how its body ends. Once per try: concatenation only. */
+export function upstreamFields(
+  request: InferenceRequest,
+  { modelServer, endpoint }: HeadTarget,
+  origin: ClientOrigin,
 ): string {
   const { headers } = request
   const { setHeaders, provider } = modelServer
-  let text = `POST ${upstreamTarget(request.target, modelServer)} HTTP/1.1\r\nhost: ${hostOf(modelServer, endpoint)}\r\n`
+  let text = `host: ${hostOf(modelServer, endpoint)}\r\n`
   const named = connectionNames(headers)
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string
-    if (dropped.has(name) || name.startsWith(controlPrefix)) continue
+    if (dropped.has(name) || name.startsWith(controlPrefix) || name.startsWith(forwardedPrefix)) continue
     if (named !== undefined && named.has(name)) continue
     if (provider !== undefined && !forProviders.has(name)) continue
     if (isSet(setHeaders, name)) continue
@@ -68,16 +95,31 @@ export function upstreamHead(
   }
   for (const { name, value } of setHeaders) text += `${name}: ${value}\r\n`
   if (endpoint.rank !== undefined) text += `x-data-parallel-rank: ${endpoint.rank}\r\n`
-  return `${text}x-request-id: ${request.id}\r\ncontent-length: ${bodyBytes}\r\n\r\n`
+  text += provider === undefined ? forwardingFields(origin) : ownViaFields(headers)
+  return `${text}x-request-id: ${request.id}\r\n`
 }
 
-function isSet(setHeaders: ModelServerPlan['setHeaders'], name: string): boolean {
+/** What an engine is told of who asked. The line of `via` stands behind those that came, as the list it is. */
+function forwardingFields({ forwardedFor, scheme, host }: ClientOrigin): string {
+  const fields = `x-forwarded-for: ${forwardedFor}\r\nx-forwarded-proto: ${scheme}\r\n`
+  return `${fields}${host === '' ? '' : `x-forwarded-host: ${host}\r\n`}via: ${viaElement}\r\n`
+}
+
+/** A provider learns nothing of who is in front of us; but a loop that leads through one must end too. */
+function ownViaFields(headers: HeaderList): string {
+  let count = 1
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === 'via') count += viaCount(headers[i + 1] as string)
+  return `via: ${viaElement}${`, ${viaElement}`.repeat(count - 1)}\r\n`
+}
+
+/** Whether the model server sets a header itself, in place of the client's. */
+export function isSet(setHeaders: ModelServerPlan['setHeaders'], name: string): boolean {
   for (const set of setHeaders) if (set.name === name) return true
   return false
 }
 
 /** The client's target behind the model server's base path. */
-function upstreamTarget(target: string, { basePath, provider }: ModelServerPlan): string {
+export function upstreamTarget(target: string, { basePath, provider }: ModelServerPlan): string {
   const dropsVersion = provider?.dropsVersion === true && target.startsWith('/v1/')
   return basePath + (dropsVersion ? target.slice(3) : target)
 }

@@ -1,0 +1,42 @@
+import type { HeaderList } from '#core/header-list.ts'
+import { connectionNames } from './upstream-request.ts'
+
+/** What the gateway itself writes into the head of an answer. */
+export interface OwnReplyHeaders {
+  readonly requestId: string
+  /** Shown to the client when set. */
+  readonly endpoint: string | undefined
+  /** The gateway speaks for its origins itself (CORS): what the engine says to browsers does not count. */
+  readonly hidesCors: boolean
+}
+
+/** Response headers that end here: of the connection, or written by the gateway itself. */
+const dropped: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'content-length',
+  'x-request-id',
+  'x-infer-endpoint',
+  'x-infer-reason',
+])
+
+/** Headers of an engine's answer as the client gets them. */
+export function replyHeaders(headers: HeaderList, own: OwnReplyHeaders): string[] {
+  const named = connectionNames(headers)
+  const result: string[] = []
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string
+    if (dropped.has(name) || named?.has(name) === true) continue
+    if (own.hidesCors && name.startsWith('access-control-')) continue
+    result.push(name, headers[i + 1] as string)
+  }
+  result.push('x-request-id', own.requestId)
+  if (own.endpoint !== undefined) result.push('x-infer-endpoint', own.endpoint)
+  return result
+}
