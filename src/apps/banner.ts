@@ -1,6 +1,6 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import { type ListedModel, listModels } from '#route/list-models.ts'
-import type { OpenListener } from './data-plane.ts'
+import type { ThreadListener } from './data-messages.ts'
 import type { Gateway } from './gateway.ts'
 
 const maxLines = 12
@@ -12,6 +12,7 @@ export function renderBanner(gateway: Gateway, version: string): string {
   const lines = [`infer-gateway ${version}`, '']
   lines.push(...rows('listening on', listeners.map(urlOf)))
   lines.push(...rows('admin', [`${httpUrl(admin.address, admin.port)}   metrics, health, status page`]))
+  lines.push(...rows('data threads', [String(gateway.threads)]))
   lines.push(
     ...rows(
       'models',
@@ -26,13 +27,13 @@ export function renderBanner(gateway: Gateway, version: string): string {
 }
 
 /** A command that answers when pasted into a shell. */
-export function curlLine(listener: OpenListener, model: string): string {
+export function curlLine(listener: ThreadListener, model: string): string {
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Say hello' }] })
   const insecure = listener.tls ? ' --insecure' : ''
   return `curl${insecure} ${urlOf(listener)}/v1/chat/completions -H 'content-type: application/json' -d '${body.replaceAll("'", "'\\''")}'`
 }
 
-function urlOf({ address, port, tls }: OpenListener): string {
+function urlOf({ address, port, tls }: ThreadListener): string {
   return httpUrl(address, port, tls ? 'https' : 'http')
 }
 

@@ -1,5 +1,6 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import { health } from '#core/endpoint.ts'
+import { breakerState } from '#datastore/breaker.ts'
 import type { EndpointTable } from '#datastore/endpoint-table.ts'
 import type { EndpointReport, ModelReport } from '#observe/status-report.ts'
 import { listModels } from '#route/list-models.ts'
@@ -12,6 +13,7 @@ export function reportEndpoints(
   snapshot: Snapshot,
   table: EndpointTable,
   scrapes: readonly ScrapeStatus[],
+  nowMs: number,
 ): EndpointReport[] {
   const byId = new Map(scrapes.map((scrape) => [`${scrape.modelServer} ${scrape.endpointId}`, scrape]))
   return snapshot.modelServers.flatMap((server) =>
@@ -22,6 +24,7 @@ export function reportEndpoints(
         endpoint: id,
         engine,
         health: healthNames[(table.health[slot] ?? 0) as 0 | 1 | 2] ?? 'unknown',
+        ...reportBreaker(table, slot, nowMs, server.ejection.slowStartMs),
         running: known(table.running[slot]),
         waiting: known(table.waiting[slot]),
         kvUse: known(table.kvUse[slot]),
@@ -37,6 +40,24 @@ export function reportEndpoints(
       }
     }),
   )
+}
+
+function reportBreaker(
+  table: EndpointTable,
+  slot: number,
+  nowMs: number,
+  slowStartMs: number,
+): Pick<EndpointReport, 'state' | 'ejectedForMs' | 'ejections'> {
+  const state = breakerState(table, slot, nowMs, slowStartMs)
+  return {
+    state,
+    ejectedForMs: state === 'ejected' ? (table.ejectedUntilMs[slot] ?? 0) - nowMs : undefined,
+    ejections: {
+      streak: table.ejectionsByStreak[slot] ?? 0,
+      ratio: table.ejectionsByRatio[slot] ?? 0,
+      probe: table.ejectionsByProbe[slot] ?? 0,
+    },
+  }
 }
 
 /** What clients can name, and where it leads. */

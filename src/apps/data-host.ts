@@ -1,23 +1,20 @@
 import { type MessagePort, Worker } from 'node:worker_threads'
 import type { Snapshot } from '#config/snapshot.ts'
+import type { Clock } from '#core/clock.ts'
 import { Fault } from '#core/fault.ts'
 import type { AdapterIds } from '#datastore/adapter-ids.ts'
 import { type LogSink, servePortSink } from '#observe/log-sink.ts'
-import { metricBufferBytes, type SeriesAnnouncement } from '#observe/metric-columns.ts'
-import type { DataCommand, DataEvent, DataThreadData } from './data-messages.ts'
-import type { OpenListener } from './data-plane.ts'
+import type { SeriesAnnouncement } from '#observe/metric-columns.ts'
+import type { DataCommand, DataEvent, DataThreadData, Settled, SocketPlan, ThreadListener } from './data-messages.ts'
 
 /** What the main thread does with what a data thread says. */
 export interface DataHostPorts {
-  readonly thread: string
-  readonly endpoints: SharedArrayBuffer
+  readonly clock: Clock
   readonly accessSink: LogSink
-  readonly seed: number
-  readonly onMetrics: (thread: string, buffer: SharedArrayBuffer) => void
   readonly onSeries: (thread: string, series: SeriesAnnouncement) => void
   readonly onFault: (message: string, stack: string | undefined, requestId: string) => void
-  /** The thread has ended without being asked to. */
-  readonly onExit: (error: Error) => void
+  /** The thread has ended without being asked to: it writes nothing any more. Called at most once. */
+  readonly onExit: (host: DataHost, error: Error) => void
 }
 
 /**
@@ -27,59 +24,101 @@ export interface DataHostPorts {
 const youngGenerationMb = 16
 
 type AnyEvent = DataEvent | { readonly kind: 'log-port'; readonly port: MessagePort }
-type Settled = { readonly listeners: readonly OpenListener[]; readonly error: string | undefined }
+
+/** What a thread may take for its end. */
+const closeLimitMs = 2000
+
+/** Beats of the watcher without a beat of the thread after which it counts as stalled. */
+const stalledAfterBeats = 3
 
 /** The main thread's side of one data thread. */
 export class DataHost {
+  readonly data: DataThreadData
   readonly #worker: Worker
   readonly #ports: DataHostPorts
+  readonly #heartbeat: Float64Array
   readonly #waiting = new Map<number, (settled: Settled) => void>()
+  readonly #loaded: Promise<void>
+  #listeners: readonly ThreadListener[] = []
+  #snapshotVersion: number
   #nextId = 1
-  #ending = false
+  #isLoaded = false
+  #isGone = false
+  #isEnding = false
+  #lastBeatMs = 0
+  #missedBeats = 0
 
-  private constructor(worker: Worker, ports: DataHostPorts) {
-    this.#worker = worker
+  /** Starts a thread. */
+  constructor(data: DataThreadData, ports: DataHostPorts) {
+    this.data = data
     this.#ports = ports
-    worker.on('message', (event: AnyEvent) => this.#event(event))
-  }
-
-  /** Starts a thread; resolves when its listeners are open, rejects when one cannot be opened. */
-  static start(
-    snapshot: Snapshot,
-    adapterIds: AdapterIds,
-    ports: DataHostPorts,
-  ): Promise<{ host: DataHost; listeners: readonly OpenListener[] }> {
-    const metrics = new SharedArrayBuffer(metricBufferBytes)
-    const { thread, seed, endpoints } = ports
-    ports.onMetrics(thread, metrics)
-    const workerData: DataThreadData = { thread, seed, snapshot, adapterIds, endpoints, metrics }
+    this.#heartbeat = new Float64Array(data.heartbeat)
+    this.#snapshotVersion = data.snapshot.version
     const worker = new Worker(new URL('./data-thread.ts', import.meta.url), {
-      workerData,
-      name: thread,
+      workerData: data,
+      name: data.thread,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
     })
-    const host = new DataHost(worker, ports)
-    return new Promise((resolve, reject) => {
+    this.#worker = worker
+    this.#loaded = new Promise((resolve, reject) => {
       worker.on('message', (event: AnyEvent) => {
-        if (event.kind === 'started') resolve({ host, listeners: event.listeners })
-        else if (event.kind === 'failed') {
-          host.#ending = true
-          reject(listenFault(event.message, event.code))
-          void worker.terminate()
-        }
+        if (event.kind !== 'loaded') return this.#event(event)
+        this.#isLoaded = true
+        resolve()
       })
+      let error: Error = new Fault('self', 'it ended by itself')
       worker.on('error', (thrown) => {
-        const error = thrown instanceof Error ? thrown : new Fault('self', String(thrown))
-        reject(error)
-        host.#exited(error)
+        error = thrown instanceof Error ? thrown : new Fault('self', String(thrown))
       })
-      worker.on('exit', () => host.#exited(new Fault('self', 'the data thread ended')))
+      worker.on('exit', () => {
+        reject(error)
+        this.#exited(error)
+      })
     })
+    // Whoever waits for the thread to load is told; when nobody does, its end is reported all the same.
+    this.#loaded.catch(() => {})
+  }
+
+  /** Resolves when the thread takes commands; rejects when it has ended before. */
+  get loaded(): Promise<void> {
+    return this.#loaded
+  }
+
+  /** What the thread had open when it last answered. */
+  get listeners(): readonly ThreadListener[] {
+    return this.#listeners
+  }
+
+  /** Of the snapshot that the thread works with. */
+  get snapshotVersion(): number {
+    return this.#snapshotVersion
+  }
+
+  /** How many times in a row `checkHeartbeat` has found the thread where it was; 0 unless it is stalled. */
+  get missedBeats(): number {
+    return this.#missedBeats >= stalledAfterBeats ? this.#missedBeats : 0
+  }
+
+  /**
+   * Looks whether the thread has run its timers since the last call. Beats are counted and no time is taken, because
+   * a machine that stood still has stopped this thread as well.
+   */
+  checkHeartbeat(): void {
+    const beatMs = this.#heartbeat[0] ?? 0
+    this.#missedBeats = this.#isLoaded && beatMs === this.#lastBeatMs ? this.#missedBeats + 1 : 0
+    this.#lastBeatMs = beatMs
+  }
+
+  /** Opens listeners. */
+  listen(sockets: readonly SocketPlan[]): Promise<Settled> {
+    return this.#ask((id) => ({ id, kind: 'listen', sockets }))
   }
 
   /** Puts a snapshot in force in the thread. */
-  apply(snapshot: Snapshot, adapterIds: AdapterIds): Promise<Settled> {
-    return this.#ask((id) => ({ id, kind: 'apply', snapshot, adapterIds }))
+  async apply(snapshot: Snapshot, adapterIds: AdapterIds, sockets: readonly SocketPlan[]): Promise<Settled> {
+    const settled = await this.#ask((id) => ({ id, kind: 'apply', snapshot, adapterIds, sockets }))
+    this.#snapshotVersion = snapshot.version
+    return settled
   }
 
   /** Stops accepting; resolves when every request has ended. */
@@ -87,14 +126,21 @@ export class DataHost {
     await this.#ask((id) => ({ id, kind: 'drain' }))
   }
 
-  /** Ends the thread. */
+  /** Ends the thread in order, so that what it has to log is logged; one that does not answer is ended all the same. */
   async close(): Promise<void> {
-    this.#ending = true
-    await this.#ask((id) => ({ id, kind: 'close' }))
+    this.#isEnding = true
+    const limit = new Promise<void>((resolve) => this.#ports.clock.after(closeLimitMs, resolve))
+    await Promise.race([this.#ask((id) => ({ id, kind: 'close' })), limit])
     await this.#worker.terminate()
   }
 
+  /** Ends the thread wherever it is, as if it had died. */
+  terminate(): void {
+    void this.#worker.terminate()
+  }
+
   #ask(command: (id: number) => DataCommand): Promise<Settled> {
+    if (this.#isGone) return Promise.resolve({ listeners: [], failures: [], error: goneText })
     const id = this.#nextId++
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve)
@@ -103,31 +149,24 @@ export class DataHost {
   }
 
   #event(event: AnyEvent): void {
-    const { thread, onSeries, onFault, accessSink } = this.#ports
-    if (event.kind === 'series') onSeries(thread, event.series)
+    const { onSeries, onFault, accessSink } = this.#ports
+    if (event.kind === 'series') onSeries(this.data.thread, event.series)
     else if (event.kind === 'fault') onFault(event.message, event.stack, event.requestId)
     else if (event.kind === 'log-port') servePortSink(event.port, accessSink)
     else if (event.kind === 'done') {
-      this.#waiting.get(event.id)?.({ listeners: event.listeners, error: event.error })
+      this.#listeners = event.listeners
+      this.#waiting.get(event.id)?.(event)
       this.#waiting.delete(event.id)
     }
   }
 
   #exited(error: Error): void {
-    for (const resolve of this.#waiting.values()) resolve({ listeners: [], error: error.message })
+    this.#isGone = true
+    this.#listeners = []
+    for (const resolve of this.#waiting.values()) resolve({ listeners: [], failures: [], error: goneText })
     this.#waiting.clear()
-    if (!this.#ending) this.#ports.onExit(error)
-    this.#ending = true
+    if (!this.#isEnding) this.#ports.onExit(this, error)
   }
 }
 
-/** The system's error on opening a listener, in words that say what to do. */
-function listenFault(message: string, code: string | undefined): Fault {
-  const hint =
-    code === 'EADDRINUSE'
-      ? ' Another program listens there: stop it, or choose another port with listeners[].port.'
-      : code === 'EACCES'
-        ? ' Ports below 1024 need privileges: choose another port with listeners[].port.'
-        : ''
-  return new Fault('self', `a listener cannot be opened: ${message}.${hint}`)
-}
+const goneText = 'the data thread has ended'

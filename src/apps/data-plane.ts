@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import type { ListenerPlan, Snapshot } from '#config/snapshot.ts'
+import { type OverloadCause, OverloadGuard, overloadCauses } from '#admit/overload-guard.ts'
+import { readProcessMemory } from '#admit/process-memory.ts'
+import type { Limits, ListenerPlan, Snapshot } from '#config/snapshot.ts'
 import type { Clock, Rng } from '#core/clock.ts'
 import { refuse } from '#core/refusal.ts'
 import type { AdapterIds } from '#datastore/adapter-ids.ts'
 import { attachEndpointTable } from '#datastore/endpoint-table.ts'
+import { attachHeldLeases } from '#datastore/held-leases.ts'
 import { Listener } from '#listen/listener.ts'
+import { WriteBudget } from '#listen/write-budget.ts'
 import { type AccessLog, createAccessLog } from '#observe/access-log.ts'
 import { allMetrics, metrics } from '#observe/catalog.ts'
 import { watchEventLoop } from '#observe/event-loop-delay.ts'
@@ -15,13 +19,21 @@ import { compileRuntime, type RuntimePorts } from '#pipeline/runtime.ts'
 import { RequestServer } from '#pipeline/serve-request.ts'
 import { plugins } from '#plugins/index.ts'
 import { Forwarder } from '#proxy/forwarder.ts'
+import { Tunnels } from '#proxy/tunnels.ts'
 import { UpstreamPools } from '#proxy/upstream-pools.ts'
+import type { ListenFailure, SocketPlan, ThreadListener } from './data-messages.ts'
 
 /** What one data thread works with. */
 export interface DataPlanePorts {
   readonly thread: string
+  /** Position among the data threads, from 0. */
+  readonly index: number
+  /** How many data threads share what a listener may take. */
+  readonly threads: number
   readonly endpoints: SharedArrayBuffer
+  readonly held: SharedArrayBuffer
   readonly metrics: SharedArrayBuffer
+  readonly heartbeat: SharedArrayBuffer
   readonly clock: Clock
   readonly rng: Rng
   readonly accessSink: LogSink
@@ -29,12 +41,11 @@ export interface DataPlanePorts {
   readonly onFault: (fault: Error, requestId: string) => void
 }
 
-/** An open listener as the status page shows it. */
-export interface OpenListener {
-  readonly name: string
-  readonly address: string
+/** A listener of the configuration in this thread. */
+interface OpenListener {
+  plan: ListenerPlan
+  readonly listener: Listener
   readonly port: number
-  readonly tls: boolean
 }
 
 /** Time for the error events of a drain to leave. */
@@ -51,16 +62,20 @@ export class DataPlane {
   readonly #columns: MetricColumns
   readonly #pools: UpstreamPools
   readonly #forwarder: Forwarder
+  readonly #tunnels: Tunnels
   readonly #server: RequestServer
   readonly #eventLoop: { close(): void }
-  readonly #listeners = new Map<string, Listener>()
-  #open: OpenListener[] = []
+  readonly #open = new Map<string, OpenListener>()
+  readonly #leaving = new Set<Listener>()
+  readonly #budget: WriteBudget
+  readonly #overload: OverloadGuard
   #snapshot: Snapshot
 
   constructor(snapshot: Snapshot, adapterIds: AdapterIds, ports: DataPlanePorts) {
     const { clock, rng, thread } = ports
     this.#ports = ports
     this.#snapshot = snapshot
+    this.#budget = new WriteBudget(snapshot.limits.unsentBytes)
     this.#columns = createMetricColumns({ buffer: ports.metrics, definitions: allMetrics, onSeries: ports.onSeries })
     const dropped = this.#columns.counter(metrics.accessLogDropped, {})
     this.#accessLog = createAccessLog({ sink: ports.accessSink, clock, onDropped: (lines) => dropped.add(lines) })
@@ -68,11 +83,18 @@ export class DataPlane {
     this.#recorder = createRecorder({ columns: this.#columns, snapshot, accessLog })
     this.#pools = new UpstreamPools(clock)
     this.#forwarder = new Forwarder(this.#pools, clock)
-    this.#runtimePorts = { table: attachEndpointTable(ports.endpoints), plugins, clock, rng }
-    this.#eventLoop = watchEventLoop({ columns: this.#columns, clock, thread })
+    const openTunnels = (model: string) => this.#recorder.tunnels(model)
+    this.#tunnels = new Tunnels({ clock, budget: this.#forwarder.budget, open: openTunnels })
+    const held = attachHeldLeases(ports.held, ports.index + 1)
+    this.#runtimePorts = { table: attachEndpointTable(ports.endpoints, held), plugins, clock, rng }
+    const heartbeat = new Float64Array(ports.heartbeat)
+    this.#eventLoop = watchEventLoop({ columns: this.#columns, clock, thread, heartbeat })
+    this.#overload = this.#createGuard(snapshot.limits)
     const runtime = compileRuntime(snapshot, adapterIds, this.#runtimePorts)
     this.#server = new RequestServer(runtime, {
       forwarder: this.#forwarder,
+      tunnels: this.#tunnels,
+      overload: this.#overload,
       recorder: this.#recorder,
       clock,
       rng,
@@ -84,26 +106,35 @@ export class DataPlane {
   /** Requests and connections now open. */
   get active(): { readonly requests: number; readonly connections: number; readonly upstreams: number } {
     let connections = 0
-    for (const listener of this.#listeners.values()) connections += listener.connections
-    return { requests: this.#forwarder.active, connections, upstreams: this.#pools.open }
+    for (const listener of this.#listeners()) connections += listener.connections
+    return { requests: this.#forwarder.active + this.#tunnels.active, connections, upstreams: this.#pools.open }
   }
 
-  /** Opens the listeners of the snapshot; rejects with the system's error when one cannot be opened. */
-  async listen(): Promise<readonly OpenListener[]> {
-    await this.#syncListeners(this.#snapshot.listeners)
-    return this.#open
+  /** What is open now. */
+  get listeners(): readonly ThreadListener[] {
+    return Array.from(this.#open.values(), ({ plan, listener, port }) => {
+      return { name: plan.name, address: plan.address, port, tls: plan.tls !== undefined, fds: listener.fds }
+    })
   }
 
-  /** Puts another snapshot in force: requests in flight keep the one they started with. */
-  async apply(snapshot: Snapshot, adapterIds: AdapterIds): Promise<readonly OpenListener[]> {
+  /** Opens those listeners of the snapshot for which there are sockets; returns those that could not be opened. */
+  listen(sockets: readonly SocketPlan[]): Promise<readonly ListenFailure[]> {
+    return this.#syncListeners(sockets)
+  }
+
+  /** Puts another snapshot in force: requests in flight keep the one they started with. Listeners as in `listen`. */
+  async apply(
+    snapshot: Snapshot,
+    adapterIds: AdapterIds,
+    sockets: readonly SocketPlan[],
+  ): Promise<readonly ListenFailure[]> {
     const runtime = compileRuntime(snapshot, adapterIds, this.#runtimePorts)
     this.#snapshot = snapshot
     this.#recorder.applySnapshot(snapshot)
     this.#pools.applySnapshot(snapshot)
     this.#server.runtime = runtime
-    for (const listener of this.#listeners.values()) listener.configure(snapshot.limits)
-    await this.#syncListeners(snapshot.listeners)
-    return this.#open
+    this.#overload.configure(snapshot.limits)
+    return this.#syncListeners(sockets)
   }
 
   /** Stops accepting and lets requests finish within the grace of the snapshot; then ends the rest. */
@@ -111,58 +142,135 @@ export class DataPlane {
     const { clock } = this.#ports
     const { drainMs } = this.#snapshot.limits
     const timers = [
-      clock.after(drainMs, () => this.#forwarder.endAll(refuse('draining', endpointDrainNotice))),
+      clock.after(drainMs, () => this.#endAll()),
       // By now only those are left who never finish their request, or never take their answer.
       clock.after(drainMs + lastWordsMs, () => {
-        for (const listener of this.#listeners.values()) listener.close()
+        for (const listener of this.#listeners()) listener.close()
       }),
     ]
-    await Promise.all([...this.#listeners.values()].map((listener) => listener.drain()))
+    await Promise.all(this.#listeners().map((listener) => listener.drain()))
     for (const timer of timers) timer.cancel()
   }
 
   /** Drops everything at once and flushes the log. */
   async close(): Promise<void> {
-    for (const listener of this.#listeners.values()) listener.close()
-    this.#forwarder.endAll(refuse('draining', endpointDrainNotice))
+    for (const listener of this.#listeners()) listener.close()
+    this.#endAll()
     this.#pools.close()
     this.#eventLoop.close()
+    this.#overload.close()
     await this.#accessLog.flush()
+  }
+
+  #createGuard(limits: Limits): OverloadGuard {
+    const { clock, rng, thread } = this.#ports
+    const shedding = (cause: OverloadCause) => this.#columns.gauge(metrics.shedding, { thread, cause })
+    for (const cause of overloadCauses) shedding(cause).set(0)
+    const heapUsed = this.#columns.gauge(metrics.heapUsed, { thread })
+    return new OverloadGuard({
+      clock,
+      rng,
+      limits,
+      readMemory: () => {
+        const reading = readProcessMemory()
+        heapUsed.set(reading.heapUsedBytes)
+        return reading
+      },
+      active: () => this.#forwarder.active + this.#tunnels.active,
+      onChange: (cause, isShedding) => shedding(cause).set(isShedding ? 1 : 0),
+    })
+  }
+
+  #endAll(): void {
+    const refusal = refuse('draining', endpointDrainNotice)
+    this.#forwarder.endAll(refusal)
+    this.#tunnels.endAll(refusal)
   }
 
   #log(...outcome: Parameters<AccessLog['write']>): void {
     if (this.#snapshot.logging.accessLog) this.#accessLog.write(...outcome)
   }
 
-  /** Opens listeners that are new, drains those that are gone; one that is unchanged keeps its socket. */
-  async #syncListeners(plans: readonly ListenerPlan[]): Promise<void> {
-    const keys = new Set(plans.map(listenerKey))
-    const gone = [...this.#listeners].filter(([key]) => !keys.has(key))
-    for (const [key, listener] of gone) {
-      this.#listeners.delete(key)
-      this.#open = this.#open.filter((open) => open.name !== listener.plan.name)
-      void listener.drain()
+  /** Those included whose listener is gone from the configuration, as long as they have connections. */
+  #listeners(): Listener[] {
+    return [...this.#leaving, ...Array.from(this.#open.values(), ({ listener }) => listener)]
+  }
+
+  async #leave(socket: Listener): Promise<void> {
+    this.#leaving.add(socket)
+    await socket.drain()
+    this.#leaving.delete(socket)
+  }
+
+  /** Opens listeners that are new, drains those that are gone; one that only changed its settings keeps its socket. */
+  async #syncListeners(sockets: readonly SocketPlan[]): Promise<readonly ListenFailure[]> {
+    const { listeners: plans, limits } = this.#snapshot
+    const byKey = new Map(plans.map((plan) => [listenerKey(plan), plan]))
+    const failures: ListenFailure[] = []
+    for (const [key, open] of this.#open) {
+      const plan = byKey.get(key)
+      if (plan === undefined) {
+        this.#open.delete(key)
+        void this.#leave(open.listener)
+        continue
+      }
+      open.plan = plan
+      const failure = this.#configure(open, limits)
+      if (failure !== undefined) failures.push(failure)
     }
-    for (const plan of plans) {
-      if (!this.#listeners.has(listenerKey(plan))) await this.#openListener(plan)
+    for (const [key, plan] of byKey) {
+      const from = sockets.find(({ listener }) => listener === plan.name)
+      if (from === undefined || this.#open.has(key)) continue
+      const opened = await this.#openListener(plan, from)
+      if ('message' in opened) failures.push(opened)
+      else this.#open.set(key, opened)
+    }
+    return failures
+  }
+
+  /** Puts a listener's settings in force; certificates that TLS does not take leave those before in force. */
+  #configure({ plan, listener }: OpenListener, limits: Limits): ListenFailure | undefined {
+    try {
+      listener.configure(this.#shareOf(plan), limits)
+      return undefined
+    } catch (caught) {
+      const { message, code } = caught as NodeJS.ErrnoException
+      return { listener: plan.name, message, code }
     }
   }
 
-  async #openListener(plan: ListenerPlan): Promise<void> {
+  /** Opens the sockets of a listener, or adopts those given. */
+  async #openListener(plan: ListenerPlan, { fds, port }: SocketPlan): Promise<OpenListener | ListenFailure> {
+    try {
+      const listener = this.#createListener(plan)
+      const chosen = await listener.listen({ fds, port })
+      return { plan, listener, port: chosen }
+    } catch (caught) {
+      const { message, code } = caught as NodeJS.ErrnoException
+      return { listener: plan.name, message, code }
+    }
+  }
+
+  #createListener(plan: ListenerPlan): Listener {
     const connections = this.#recorder.connections(plan.name)
     let last = 0
-    const listener = new Listener(plan, this.#snapshot.limits, {
+    return new Listener(this.#shareOf(plan), this.#snapshot.limits, {
       handler: this.#server,
       clock: this.#ports.clock,
+      budget: this.#budget,
       onConnections: (open) => {
         connections.add(open - last)
         last = open
       },
       onRefusedConnection: () => this.#recorder.refused('too-many-connections'),
+      onFailedHandshake: (reason) =>
+        this.#columns.counter(metrics.tlsHandshakeFailures, { listener: plan.name, reason }).add(1),
     })
-    const port = await listener.listen()
-    this.#listeners.set(listenerKey(plan), listener)
-    this.#open = [...this.#open, { name: plan.name, address: plan.address, port, tls: plan.tls !== undefined }]
+  }
+
+  /** The system spreads connections evenly over the threads, so each may hold its part of what a listener may. */
+  #shareOf(plan: ListenerPlan): ListenerPlan {
+    return { ...plan, connections: Math.ceil(plan.connections / this.#ports.threads) }
   }
 }
 
@@ -176,6 +284,7 @@ function requestIds(): () => string {
   return () => `${prefix}-${(++count).toString(36)}`
 }
 
-function listenerKey(plan: ListenerPlan): string {
-  return JSON.stringify([plan.name, plan.address, plan.port, plan.tls])
+/** What a socket cannot change while it is open. */
+function listenerKey({ name, address, port, tls, proxyProtocol }: ListenerPlan): string {
+  return JSON.stringify([name, address, port, tls !== undefined, proxyProtocol])
 }

@@ -1,45 +1,47 @@
 import { MessageChannel, parentPort, workerData } from 'node:worker_threads'
 import { seededRng, systemClock } from '#core/clock.ts'
 import { portSink } from '#observe/log-sink.ts'
-import type { DataCommand, DataEvent, DataThreadData } from './data-messages.ts'
-import { DataPlane, type OpenListener } from './data-plane.ts'
+import type { DataCommand, DataEvent, DataThreadData, ListenFailure } from './data-messages.ts'
+import { DataPlane } from './data-plane.ts'
 
 /** Entry of a data thread: a data plane that is told what to do by messages. */
-async function main(data: DataThreadData): Promise<void> {
+function main(data: DataThreadData): void {
   const port = parentPort
   if (port === null) throw new Error('this module is the entry of a worker thread')
   const send = (event: DataEvent): void => port.postMessage(event)
   const log = new MessageChannel()
   port.postMessage({ kind: 'log-port', port: log.port2 }, [log.port2])
   const plane = new DataPlane(data.snapshot, data.adapterIds, {
-    thread: data.thread,
-    endpoints: data.endpoints,
-    metrics: data.metrics,
+    ...data,
     clock: systemClock(),
     rng: seededRng(data.seed),
     accessSink: portSink(log.port1),
     onSeries: (series) => send({ kind: 'series', series }),
     onFault: (fault, requestId) => send({ kind: 'fault', message: fault.message, stack: fault.stack, requestId }),
   })
-  let listeners: readonly OpenListener[] = []
-  const run = async (command: DataCommand): Promise<void> => {
-    if (command.kind === 'apply') listeners = await plane.apply(command.snapshot, command.adapterIds)
-    else if (command.kind === 'drain') await plane.drain()
-    else await plane.close()
+  const run = async (command: DataCommand): Promise<readonly ListenFailure[]> => {
+    if (command.kind === 'listen') return plane.listen(command.sockets)
+    if (command.kind === 'apply') return plane.apply(command.snapshot, command.adapterIds, command.sockets)
+    await (command.kind === 'drain' ? plane.drain() : plane.close())
+    return []
   }
+  const settle = async (command: DataCommand): Promise<void> => {
+    let failures: readonly ListenFailure[] = []
+    let error: string | undefined
+    try {
+      failures = await run(command)
+    } catch (caught) {
+      error = caught instanceof Error ? caught.message : String(caught)
+    }
+    send({ kind: 'done', id: command.id, listeners: plane.listeners, failures, error })
+  }
+  /** Listeners are opened and closed by one command after the other; the end waits for none of them. */
+  let before: Promise<void> = Promise.resolve()
   port.on('message', (command: DataCommand) => {
-    run(command).then(
-      () => send({ kind: 'done', id: command.id, listeners, error: undefined }),
-      (error: Error) => send({ kind: 'done', id: command.id, listeners, error: error.message }),
-    )
+    if (command.kind === 'listen' || command.kind === 'apply') before = before.then(() => settle(command))
+    else void settle(command)
   })
-  try {
-    listeners = await plane.listen()
-    send({ kind: 'started', listeners })
-  } catch (caught) {
-    const error = caught as NodeJS.ErrnoException
-    send({ kind: 'failed', message: error.message, code: error.code })
-  }
+  send({ kind: 'loaded' })
 }
 
-await main(workerData as DataThreadData)
+main(workerData as DataThreadData)

@@ -14,9 +14,11 @@ import { createHttpGet } from '#scraper/http-get.ts'
 import { createScraper, type Scraper } from '#scraper/scraper.ts'
 import { reportEndpoints, reportModels } from './control.ts'
 import { ControlMetrics } from './control-metrics.ts'
-import { DataHost } from './data-host.ts'
-import type { OpenListener } from './data-plane.ts'
+import type { ThreadListener } from './data-messages.ts'
+import { DataThreads } from './data-threads.ts'
+import type { DealtSockets, GivenSocket } from './inherited-sockets.ts'
 import { OpenConnections } from './open-connections.ts'
+import { threadSamples } from './thread-samples.ts'
 
 /** What a gateway is started with. */
 export interface GatewayPlan {
@@ -28,6 +30,8 @@ export interface GatewayPlan {
   readonly accessFd: number
   /** Seed of the random choices of the data threads. */
   readonly seed: number
+  /** How many data threads there are. */
+  readonly threads: number
 }
 
 /** What went wrong with a configuration, for the status page and the log. */
@@ -37,9 +41,12 @@ export interface ReloadProblem {
   readonly message: string
 }
 
-const dataThread = 'data-0'
+/** How long the engines may keep a gateway waiting that is to take over. */
+const firstScrapeLimitMs = 2000
 
-/** A running gateway: the main thread's part, and the data thread it watches over. */
+const noSockets: DealtSockets = { listeners: new Map(), adminFd: undefined, unwanted: [] }
+
+/** A running gateway: the main thread's part, and the data threads it watches over. */
 export class Gateway {
   readonly #plan: GatewayPlan
   readonly #clock: Clock
@@ -55,11 +62,14 @@ export class Gateway {
   readonly #startedAtMs: number
   #snapshot: Snapshot
   #adapterIds: AdapterIds
-  #host: DataHost | undefined = undefined
-  #listeners: readonly OpenListener[] = []
+  #threads: DataThreads | undefined = undefined
   #admin: AdminServer | undefined = undefined
   #reload: StatusReport['reload'] = undefined
   #draining = false
+  /** Another process writes its access log to the same place. */
+  #sharesOutput = false
+  /** Whether connections are taken: by this process, or by sockets of which it is about to accept. */
+  #isOpen = false
   /** Snapshots are put in force one after the other, in the order they came. */
   #applying: Promise<void> = Promise.resolve()
 
@@ -74,6 +84,7 @@ export class Gateway {
     this.#startedAtMs = this.#clock.nowMs()
     this.#control = new ControlMetrics(this.#registry, plan.version)
     this.#registry.addCollector(() => endpointSamples(this.#endpoints()))
+    this.#registry.addCollector(() => threadSamples(this.#threads?.states ?? []))
     this.#scraper = createScraper({
       table: this.#table,
       clock: this.#clock,
@@ -90,46 +101,45 @@ export class Gateway {
     })
   }
 
-  /** Opens listeners and admin server; throws with nothing left open when one cannot be opened. */
+  /** Opens admin server and listeners; throws with nothing left open when one cannot be opened. */
   async start(): Promise<void> {
-    const { log, accessFd, seed } = this.#plan
-    this.#admin = await startAdminServer({
-      ...this.#snapshot.admin,
-      metrics: () => this.#registry.render(),
-      readiness: () => this.#readiness(),
-      status: () => this.status(),
-      onError: (error) => log.error({ error: String(error) }, 'an admin page failed'),
+    await this.#startWith(noSockets, async () => {
+      this.#admin = await this.#startAdmin(undefined)
+      this.#scraper.apply(this.#snapshot)
     })
-    try {
-      const started = await DataHost.start(this.#snapshot, this.#adapterIds, {
-        thread: dataThread,
-        endpoints: this.#table.buffer,
-        accessSink: createFdSink({ fd: accessFd, clock: this.#clock }),
-        seed,
-        onMetrics: (thread, buffer) => {
-          this.#registry.addThread(thread, buffer)
-          this.#connections.addThread(buffer)
-        },
-        onSeries: (thread, series) => {
-          this.#registry.series(thread, series)
-          this.#connections.note(series)
-        },
-        onFault: (message, stack, requestId) => log.error({ request_id: requestId, stack }, message),
-        onExit: (error) => this.#dataThreadEnded(error),
-      })
-      this.#host = started.host
-      this.#listeners = started.listeners
-    } catch (caught) {
-      await this.#admin.close()
-      throw caught
-    }
-    this.#scraper.apply(this.#snapshot)
-    this.#noteReload([])
+  }
+
+  /**
+   * As `start`, on sockets that others opened and where connections may be waiting: they are adopted when everything
+   * else is ready, the loads of the engines included, so that the first request is served as well as any other.
+   */
+  async takeOver(sockets: DealtSockets): Promise<void> {
+    await this.#startWith(sockets, async (threads) => {
+      this.#scraper.apply(this.#snapshot)
+      await threads.loaded()
+      await this.#firstScrapes()
+      await threads.checkAddresses()
+      this.#isOpen = true
+      this.#admin = await this.#startAdmin(sockets.adminFd)
+    })
   }
 
   /** Where clients connect. */
-  get listeners(): readonly OpenListener[] {
-    return this.#listeners
+  get listeners(): readonly ThreadListener[] {
+    return this.#threads?.listeners ?? []
+  }
+
+  /** Every listening descriptor of this process. */
+  get sockets(): readonly GivenSocket[] {
+    const sockets = this.listeners.flatMap(({ name, address, port, fds }) =>
+      fds.map((fd): GivenSocket => ({ fd, kind: 'listener', name, at: { address, port } })),
+    )
+    const admin = this.#admin
+    if (admin !== undefined) {
+      const at = { address: this.#snapshot.admin.address, port: admin.port }
+      sockets.push({ fd: admin.fd, kind: 'admin', name: '', at })
+    }
+    return sockets
   }
 
   /** Where metrics and status are. */
@@ -137,14 +147,29 @@ export class Gateway {
     return { address: this.#admin?.address ?? '', port: this.#admin?.port ?? 0 }
   }
 
+  /** How many data threads serve. */
+  get threads(): number {
+    return this.#plan.threads
+  }
+
   /** The snapshot in force. */
   get snapshot(): Snapshot {
     return this.#snapshot
   }
 
+  /** Whether another gateway has the same standard output: lines of both stay whole. */
+  shareOutput(isShared: boolean): void {
+    this.#sharesOutput = isShared
+  }
+
   /** Puts another snapshot in force; requests in flight keep the one they started with. */
   apply(snapshot: Snapshot): Promise<void> {
     this.#applying = this.#applying.then(() => this.#apply(snapshot))
+    return this.#applying
+  }
+
+  /** Resolves when no snapshot is being put in force. */
+  applied(): Promise<void> {
     return this.#applying
   }
 
@@ -165,49 +190,125 @@ export class Gateway {
       readiness: this.#readiness(),
       snapshotVersion: this.#snapshot.version,
       reload: this.#reload,
-      listeners: this.#listeners.map(({ name, address, port, tls }) => ({
+      listeners: this.listeners.map(({ name, address, port, tls }) => ({
         name,
         url: `${tls ? 'https' : 'http'}://${address.includes(':') ? `[${address}]` : address}:${port}`,
-        connections: this.#connections.of(name),
+        connections: this.#connections.ofListener(name),
       })),
       models: reportModels(this.#snapshot),
       endpoints: this.#endpoints(),
-      threads: [{ name: dataThread, snapshotVersion: this.#snapshot.version, connections: this.#connections.total() }],
+      threads: (this.#threads?.states ?? []).map((state) => ({
+        ...state,
+        connections: this.#connections.ofThread(state.name),
+      })),
     }
   }
 
-  /** Readiness off, no new connections; resolves when every request has ended or its grace has passed. */
+  /**
+   * Readiness off; new requests are still taken for `limits.drainDelay`, until load balancers know. Then no new
+   * connections; resolves when every request has ended or its grace has passed.
+   */
   async drain(): Promise<void> {
     this.#draining = true
-    await this.#host?.drain()
+    const { drainDelayMs } = this.#snapshot.limits
+    if (drainDelayMs > 0) await new Promise<void>((resolve) => this.#clock.after(drainDelayMs, resolve))
+    await this.#threads?.drain()
+  }
+
+  /** As `drain`, when another process serves on the same sockets already: at once, and the admin server goes first. */
+  async drainForSuccessor(): Promise<void> {
+    this.#draining = true
+    this.#admin?.drain()
+    await this.#threads?.drain()
   }
 
   /** Ends everything at once. */
   async close(): Promise<void> {
     this.#draining = true
     this.#scraper.close()
-    await this.#host?.close()
+    await this.#threads?.close()
     await this.#admin?.close()
+  }
+
+  async #startWith(sockets: DealtSockets, prepare: (threads: DataThreads) => Promise<void>): Promise<void> {
+    const threads = this.#createThreads(sockets)
+    this.#threads = threads
+    try {
+      await prepare(threads)
+      await threads.loaded()
+      await threads.checkAddresses()
+      await threads.listen()
+    } catch (caught) {
+      await this.close()
+      throw caught
+    }
+    this.#isOpen = true
+    this.#noteReload([])
+  }
+
+  #createThreads({ listeners }: DealtSockets): DataThreads {
+    const { log, accessFd, seed, threads } = this.#plan
+    return new DataThreads(this.#snapshot, this.#adapterIds, {
+      count: threads,
+      table: this.#table,
+      clock: this.#clock,
+      accessSink: createFdSink({ fd: accessFd, clock: this.#clock, isShared: () => this.#sharesOutput }),
+      seed,
+      log,
+      inherited: listeners,
+      onMetrics: (thread, buffer) => {
+        this.#registry.addThread(thread, buffer)
+        this.#connections.addThread(thread, buffer)
+      },
+      onGone: (thread) => {
+        this.#registry.removeThread(thread)
+        this.#connections.removeThread(thread)
+      },
+      onSeries: (thread, series) => {
+        this.#registry.series(thread, series)
+        this.#connections.note(thread, series)
+      },
+      onFault: (message, stack, requestId) => log.error({ request_id: requestId, stack }, message),
+      onFatal: (message) => this.#fatal(message),
+    })
+  }
+
+  #startAdmin(fd: number | undefined): Promise<AdminServer> {
+    return startAdminServer({
+      ...this.#snapshot.admin,
+      fd,
+      metrics: () => this.#registry.render(),
+      readiness: () => this.#readiness(),
+      status: () => this.status(),
+      onError: (error) => this.#plan.log.error({ error: String(error) }, 'an admin page failed'),
+    })
+  }
+
+  async #firstScrapes(): Promise<void> {
+    const untilMs = this.#clock.nowMs() + firstScrapeLimitMs
+    while (!this.#scraper.isFirstRoundDone() && this.#clock.nowMs() < untilMs) {
+      await new Promise<void>((resolve) => this.#clock.after(10, resolve))
+    }
   }
 
   async #apply(next: Snapshot): Promise<void> {
     const { log } = this.#plan
     const snapshot = this.#allocator.assign({ ...next, version: this.#snapshot.version + 1 })
     this.#adapterIds = assignAdapterIds(this.#names, snapshot)
-    const settled = await this.#host?.apply(snapshot, this.#adapterIds)
+    if (snapshot.threads !== this.#snapshot.threads) {
+      const threads = this.#plan.threads
+      log.warn({ threads }, "a change of 'threads' takes effect when the gateway is started anew")
+    }
+    const problem = await this.#threads?.apply(snapshot, this.#adapterIds)
     this.#snapshot = snapshot
     this.#scraper.apply(snapshot)
-    if (settled !== undefined) this.#listeners = settled.listeners
-    if (settled?.error === undefined) {
+    if (problem === undefined) {
       this.#noteReload([])
       log.info({ version: snapshot.version }, 'configuration changed')
       return
     }
-    this.#noteReload([{ file: '', line: undefined, message: settled.error }])
-    log.error(
-      { version: snapshot.version },
-      `configuration changed, but a listener could not be opened: ${settled.error}`,
-    )
+    this.#noteReload([{ file: '', line: undefined, message: problem }])
+    log.error({ version: snapshot.version }, `configuration changed, but not everywhere: ${problem}`)
   }
 
   #noteReload(problems: readonly ReloadProblem[]): void {
@@ -219,7 +320,7 @@ export class Gateway {
   #readiness(): ReturnType<typeof readinessFrom> {
     return readinessFrom({
       draining: this.#draining,
-      listenersUp: this.#listeners.length > 0,
+      listenersUp: this.#isOpen,
       snapshotVersion: this.#snapshot.version,
       firstScrapeRoundEnded: this.#scraper.isFirstRoundDone(),
       sinceFirstSnapshotMs: this.#clock.nowMs() - this.#startedAtMs,
@@ -227,12 +328,12 @@ export class Gateway {
   }
 
   #endpoints(): ReturnType<typeof reportEndpoints> {
-    return reportEndpoints(this.#snapshot, this.#table, this.#scraper.status())
+    return reportEndpoints(this.#snapshot, this.#table, this.#scraper.status(), this.#clock.nowMs())
   }
 
-  /** Without its data thread the process serves nobody: it ends, so that whoever watches it starts another. */
-  #dataThreadEnded(error: Error): void {
-    this.#plan.log.error({ stack: error.stack }, `the data thread ended: ${error.message}`)
+  /** What cannot be repaired from within: the process ends, so that whoever watches it starts another. */
+  #fatal(message: string): void {
+    this.#plan.log.error({}, message)
     process.exit(1)
   }
 }

@@ -1,34 +1,48 @@
 import { metrics } from '#observe/catalog.ts'
 import type { SeriesAnnouncement } from '#observe/metric-columns.ts'
 
-/** Open connections per listener, read from where the data thread counts them. */
-export class OpenConnections {
-  #cells: Float64Array = new Float64Array(0)
-  readonly #offsets = new Map<string, number>()
+interface ThreadCells {
+  readonly cells: Float64Array
+  /** Where the connections of each listener are counted. */
+  readonly offsets: Map<string, number>
+}
 
-  /** The memory of the data thread's metrics. */
-  addThread(buffer: SharedArrayBuffer): void {
-    this.#cells = new Float64Array(buffer)
-    this.#offsets.clear()
+/** Open connections per listener and thread, read from where the data threads count them. */
+export class OpenConnections {
+  readonly #threads = new Map<string, ThreadCells>()
+
+  /** The memory of a thread's metrics; a thread that comes back under its name has new memory. */
+  addThread(thread: string, buffer: SharedArrayBuffer): void {
+    this.#threads.set(thread, { cells: new Float64Array(buffer), offsets: new Map() })
+  }
+
+  /** The connections of a thread that is gone are gone. */
+  removeThread(thread: string): void {
+    this.#threads.delete(thread)
   }
 
   /** Notes where a listener's connections are counted; other series are ignored. */
-  note(series: SeriesAnnouncement): void {
-    const [listener] = series.labels
-    if (series.metric === metrics.connectionsOpen.name && listener !== undefined)
-      this.#offsets.set(listener, series.offset)
+  note(thread: string, { metric, labels, offset }: SeriesAnnouncement): void {
+    const [listener] = labels
+    if (metric === metrics.connectionsOpen.name && listener !== undefined)
+      this.#threads.get(thread)?.offsets.set(listener, offset)
   }
 
-  /** Connections now open on a listener. */
-  of(listener: string): number {
-    const offset = this.#offsets.get(listener)
-    return offset === undefined ? 0 : (this.#cells[offset] ?? 0)
+  /** Connections now open on a listener, all threads together. */
+  ofListener(listener: string): number {
+    let open = 0
+    for (const { cells, offsets } of this.#threads.values()) {
+      const offset = offsets.get(listener)
+      if (offset !== undefined) open += cells[offset] ?? 0
+    }
+    return open
   }
 
-  /** Connections now open on all listeners. */
-  total(): number {
-    let total = 0
-    for (const listener of this.#offsets.keys()) total += this.of(listener)
-    return total
+  /** Connections now open in a thread, all listeners together. */
+  ofThread(thread: string): number {
+    const { cells, offsets } = this.#threads.get(thread) ?? { cells: new Float64Array(0), offsets: new Map() }
+    let open = 0
+    for (const offset of offsets.values()) open += cells[offset] ?? 0
+    return open
   }
 }

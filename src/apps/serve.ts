@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { ConfigProblem } from '#config/problem.ts'
 import { renderProblems } from '#config/render-problems.ts'
@@ -9,17 +10,24 @@ import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import { renderBanner } from './banner.ts'
 import { Gateway } from './gateway.ts'
+import { removePidFile, writePidFile } from './pid-file.ts'
 import { quickstartFile, startQuickstartFleet } from './quickstart.ts'
+import { runUntilStopped } from './run-until-stopped.ts'
+import { sayReady, takeInheritance, whenPredecessorIsGone } from './take-inheritance.ts'
 
 /** What `infer-gateway serve` is run with. */
 export interface ServeOptions {
   /** File or directory; undefined runs the quick start. */
   readonly config: string | undefined
+  /** Number of data threads; undefined leaves it to the configuration. */
+  readonly threads: number | undefined
+  /** File that names the process which serves. */
+  readonly pidFile: string | undefined
   readonly version: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** Runs a gateway until a signal ends it; resolves with the exit code. */
+/** Runs a gateway until a signal ends it, or another takes its place; resolves with the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
   const following = new Following()
   const watch = new SnapshotWatch(options.config ?? fileURLToPath(quickstartFile), {
@@ -36,31 +44,47 @@ export async function serve(options: ServeOptions): Promise<number> {
     process.stderr.write(`${renderProblems(loaded.problems, { color: process.stderr.isTTY })}\n`)
     return 1
   }
-  const log = createProcessLog({ level: loaded.snapshot.logging.level, pretty: process.stderr.isTTY })
-  const { version } = options
+  const snapshot = { ...loaded.snapshot, version: 1 }
+  const log = createProcessLog({ level: snapshot.logging.level, pretty: process.stderr.isTTY })
+  const { version, env, pidFile } = options
   const gateway = new Gateway({
     version,
-    snapshot: { ...loaded.snapshot, version: 1 },
+    snapshot,
     log,
     accessFd: process.stdout.fd,
     seed: process.pid,
+    threads: options.threads ?? snapshot.threads ?? Math.max(1, availableParallelism() - 1),
   })
   let stopFleet: (() => Promise<void>) | undefined
   try {
+    const inheritance = takeInheritance(env, snapshot, log)
+    if (inheritance?.predecessorPid !== undefined) {
+      gateway.shareOutput(true)
+      whenPredecessorIsGone(systemClock(), inheritance.predecessorPid, () => gateway.shareOutput(false))
+    }
     stopFleet = options.config === undefined ? await startQuickstartFleet() : undefined
-    await gateway.start()
+    await (inheritance === undefined ? gateway.start() : gateway.takeOver(inheritance.dealt))
+    if (pidFile !== undefined) writePidFile(pidFile, process.pid)
+    sayReady(inheritance)
   } catch (caught) {
     process.stderr.write(`infer-gateway: ${caught instanceof Error ? caught.message : String(caught)}\n`)
     watch.close()
+    await gateway.close()
     await stopFleet?.()
     return 1
   }
   following.begin(gateway, log, loaded.warnings)
   process.stderr.write(renderBanner(gateway, version))
-  const code = await untilStopped(gateway, log)
-  watch.close()
+  const code = await runUntilStopped(gateway, {
+    log,
+    env,
+    mayBeReplaced: options.config !== undefined,
+    hold: (isHeld) => following.hold(isHeld),
+    stopping: () => watch.close(),
+  })
   await gateway.close()
   await stopFleet?.()
+  if (pidFile !== undefined) removePidFile(pidFile, process.pid)
   return code
 }
 
@@ -68,18 +92,28 @@ export async function serve(options: ServeOptions): Promise<number> {
 class Following {
   #gateway: Gateway | undefined = undefined
   #log: ProcessLog | undefined = undefined
-  #early: LoadResult | undefined = undefined
+  #isHeld = true
+  #waiting: LoadResult | undefined = undefined
 
   begin(gateway: Gateway, log: ProcessLog, warnings: readonly ConfigProblem[]): void {
     this.#gateway = gateway
     this.#log = log
     this.#warn(warnings)
-    if (this.#early !== undefined) this.loaded(this.#early)
+    this.hold(false)
+  }
+
+  /** What is loaded while changes are held is taken over when they are not any more: the last of it. */
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld
+    const waiting = this.#waiting
+    if (isHeld || waiting === undefined) return
+    this.#waiting = undefined
+    this.loaded(waiting)
   }
 
   loaded(result: LoadResult): void {
-    if (this.#gateway === undefined) {
-      this.#early = result
+    if (this.#gateway === undefined || this.#isHeld) {
+      this.#waiting = result
       return
     }
     this.#warn(result.warnings)
@@ -103,26 +137,4 @@ class Following {
 /** A problem in one line, as in logs: where in the document, what is wrong, what to do. */
 function oneLine({ path, message, hint }: ConfigProblem): string {
   return `${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : `; ${hint}`}`
-}
-
-/** Waits for a signal, then drains; a second signal ends the wait. */
-async function untilStopped(gateway: Gateway, log: ProcessLog): Promise<number> {
-  const first = await nextSignal()
-  log.info({ signal: first }, 'stopping: requests under way may finish; a second signal ends at once')
-  const outcome = await Promise.race([gateway.drain().then(() => 'drained' as const), nextSignal()])
-  if (outcome === 'drained') return 0
-  log.warn({ signal: outcome }, 'ending at once')
-  return 130
-}
-
-function nextSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    const stop = (signal: NodeJS.Signals): void => {
-      process.off('SIGINT', stop)
-      process.off('SIGTERM', stop)
-      resolve(signal)
-    }
-    process.on('SIGINT', stop)
-    process.on('SIGTERM', stop)
-  })
 }

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto'
 import { adminPageScript, adminPageStyle } from './admin-page-assets.ts'
 import { type Html, html } from './html.ts'
-import type { EndpointReport, ListenerReport, ModelReport, ReloadReport, StatusReport } from './status-report.ts'
+import type {
+  EndpointReport,
+  ListenerReport,
+  ModelReport,
+  ReloadReport,
+  StatusReport,
+  ThreadReport,
+} from './status-report.ts'
 
 const sourceHash = (source: string): string => `'sha256-${createHash('sha256').update(source).digest('base64')}'`
 
@@ -51,10 +58,16 @@ function renderHeader(status: StatusReport): Html {
 <dl>
 <div><dt>up</dt><dd>${durationText(status.uptimeMs)}</dd></div>
 <div><dt>configuration</dt><dd>version ${status.snapshotVersion}</dd></div>
-<div><dt>data threads</dt><dd>${status.threads.length}</dd></div>
+<div><dt>data threads</dt><dd>${threadsText(status.threads)}</dd></div>
 <div><dt>connections</dt><dd>${connections}</dd></div>
 ${status.listeners.map(renderListener)}
 </dl>`
+}
+
+/** How many data threads there are, and which of them do not serve now. */
+function threadsText(threads: readonly ThreadReport[]): string {
+  const others = threads.filter(({ state }) => state !== 'serving').map(({ name, state }) => `${name} ${state}`)
+  return [threads.length, ...others].join(', ')
 }
 
 function renderListener({ name, url }: ListenerReport): Html {
@@ -98,11 +111,20 @@ function renderEndpoint(report: EndpointReport): Html {
   const tone = { ready: 'good', unready: 'bad', unknown: 'dim' }[report.health]
   const age = report.scrapeAgeMs === undefined ? '' : `${durationText(report.scrapeAgeMs)} ago`
   return html`<tr><td><code>${report.endpoint}</code></td><td>${report.modelServer}</td><td>${report.engine}</td>
-<td><span class="badge ${tone}" title="${report.scrapeError ?? ''}">${report.health}</span></td>
+<td><span class="badge ${tone}" title="${report.scrapeError ?? ''}">${report.health}</span>${renderState(report)}</td>
 <td class="n">${report.inFlight}</td><td class="n">${countText(report.running)}</td><td class="n">${countText(report.waiting)}</td>
 <td class="n">${renderKvUse(report.kvUse)}</td><td class="n">${msText(report.ttftMs)}</td><td class="n">${msText(report.tpotMs)}</td>
 <td class="n">${report.consecutiveErrors}</td><td class="n">${age}</td><td>${report.adapters.join(', ')}</td></tr>
 `
+}
+
+/** Only what is out of the ordinary. */
+function renderState({ state, ejectedForMs, ejections }: EndpointReport): Html {
+  if (state === 'closed') return html``
+  const rest = ejectedForMs === undefined ? '' : ` for ${durationText(ejectedForMs)}`
+  const { streak, ratio, probe } = ejections
+  const title = `ejected ${streak + ratio + probe} times: ${streak} for failures in a row, ${ratio} for too few successes, ${probe} by a failed probe`
+  return html` <span class="badge ${state === 'slow-start' ? 'dim' : 'bad'}" title="${title}">${state}${rest}</span>`
 }
 
 function renderKvUse(kvUse: number | undefined): Html {

@@ -11,6 +11,9 @@ const endpoint: EndpointReport = {
   endpoint: '10.0.0.1:8000',
   engine: 'vllm',
   health: 'unready',
+  state: 'closed',
+  ejectedForMs: undefined,
+  ejections: { streak: 2, ratio: 1, probe: 4 },
   running: undefined,
   waiting: undefined,
   kvUse: 0.42,
@@ -35,7 +38,7 @@ const report: StatusReport = {
   listeners: [{ name: 'default', url: 'http://127.0.0.1:8080', connections: 5 }],
   models: [{ name: 'llama', route: 'default/llama', modelServers: ['default/llama'] }],
   endpoints: [endpoint],
-  threads: [{ name: '0', snapshotVersion: 4, connections: 5 }],
+  threads: [{ name: '0', state: 'serving', snapshotVersion: 4, connections: 5, restarts: 0, stalledMs: 0 }],
 }
 
 async function startFor(t: TestContext, plan: Partial<AdminServerPlan> = {}) {
@@ -194,6 +197,13 @@ test('the page shows what the report says', async (t) => {
     assert.ok(page.includes(text), text)
   }
   assert.ok(!page.includes('undefined') && !page.includes('NaN') && !page.includes('[object'))
+})
+
+test('the page shows how long an endpoint stays ejected, and why it was', async (t) => {
+  const status = () => ({ ...report, endpoints: [{ ...endpoint, state: 'ejected' as const, ejectedForMs: 12_300 }] })
+  const page = await (await (await startFor(t, { status })).ask('/')).text()
+  assert.ok(page.includes('ejected for 12 s'))
+  assert.ok(page.includes('ejected 7 times: 2 for failures in a row, 1 for too few successes, 4 by a failed probe'))
 })
 
 test('the page shows where a refused configuration is wrong', async (t) => {

@@ -10,6 +10,8 @@ export interface AdminServerPlan {
   readonly address: string
   /** 0 lets the system choose: for tests. */
   readonly port: number
+  /** An inherited descriptor that listens already: it is adopted instead. */
+  readonly fd?: number | undefined
   readonly metrics: () => Promise<MetricsPage>
   readonly readiness: () => Readiness
   readonly status: () => StatusReport
@@ -21,6 +23,10 @@ export interface AdminServerPlan {
 export interface AdminServer {
   readonly address: string
   readonly port: number
+  /** Number of the listening descriptor in this process, for handing it over; -1 when there is none. */
+  readonly fd: number
+  /** Stops listening; answers under way are finished. */
+  drain(): void
   /** Stops listening and cuts open connections. */
   close(): Promise<void>
 }
@@ -109,14 +115,14 @@ const bindProblems: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the name does not resolve',
 }
 
-function listen(server: Server, { address, port }: AdminServerPlan): Promise<void> {
+function listen(server: Server, { address, port, fd }: AdminServerPlan): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const problem = bindProblems[error.code ?? ''] ?? error.message
       const message = `the admin server cannot listen on ${address}:${port}: ${problem}; set admin.address or admin.port`
       reject(new Fault('self', message, { cause: error }))
     })
-    server.listen({ host: address, port }, resolve)
+    server.listen(fd === undefined ? { host: address, port } : { fd }, resolve)
   })
 }
 
@@ -135,7 +141,13 @@ export async function startAdminServer(plan: AdminServerPlan): Promise<AdminServ
   await listen(server, plan)
   server.on('error', plan.onError)
   const bound = server.address() as AddressInfo
-  return { address: bound.address, port: bound.port, close: () => closeServer(server) }
+  return {
+    address: bound.address,
+    port: bound.port,
+    fd: (server as unknown as { readonly _handle: { readonly fd: number } | null })._handle?.fd ?? -1,
+    drain: () => void server.close(),
+    close: () => closeServer(server),
+  }
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -132,9 +132,35 @@ export const metrics = {
     labels: ['reason'],
     origin: 'data',
   }),
+  errorEvents: counter('infer_gateway_stream_error_events_total', {
+    help: 'Streams in which the engine reported an error that was passed on to the client, because content had gone before it or no other try was allowed.',
+    labels: ['model_server'],
+    origin: 'data',
+  }),
   connectionsOpen: gauge('infer_gateway_connections_open', {
     help: 'Open client connections.',
     labels: ['listener'],
+    origin: 'data',
+  }),
+  tunnelsOpen: gauge('infer_gateway_tunnels_open', {
+    help: 'Open WebSocket tunnels of the realtime API.',
+    labels: ['model'],
+    origin: 'data',
+  }),
+  heapUsed: gauge('infer_gateway_heap_used_bytes', {
+    help: 'Heap of a data thread, garbage that is not yet collected included.',
+    unit: 'bytes',
+    labels: ['thread'],
+    origin: 'data',
+  }),
+  shedding: gauge('infer_gateway_shedding', {
+    help: '1 while a data thread sheds new requests; cause is lag (its timers come late), memory (of the process) or heap (of the thread).',
+    labels: ['thread', 'cause'],
+    origin: 'data',
+  }),
+  tlsHandshakeFailures: counter('infer_gateway_tls_handshake_failures_total', {
+    help: 'TLS handshakes of clients that failed; reason is one of timeout, closed, not-tls, no-shared-version, no-shared-cipher, no-shared-protocol, no-client-certificate, bad-client-certificate, rejected-by-client, other.',
+    labels: ['listener', 'reason'],
     origin: 'data',
   }),
   accessLogDropped: counter('infer_gateway_access_log_lines_dropped_total', {
@@ -180,6 +206,17 @@ export const metrics = {
     labels: [],
     origin: 'read at scrape',
   }),
+  threadRestarts: counter('infer_gateway_thread_restarts_total', {
+    help: 'Data threads that died, or hung and were ended, and were replaced.',
+    labels: ['thread'],
+    origin: 'read at scrape',
+  }),
+  threadStalled: gauge('infer_gateway_thread_stalled_seconds', {
+    help: 'How long a data thread has not run its event loop, from 3 s on; 0 while it runs.',
+    unit: 'seconds',
+    labels: ['thread'],
+    origin: 'read at scrape',
+  }),
   seriesFolded: counter('infer_gateway_metric_series_folded_total', {
     help: 'Times a series was folded into the one named other, because its metric had too many or the memory was full.',
     labels: [],
@@ -188,6 +225,16 @@ export const metrics = {
   endpointReady: gauge('infer_gateway_endpoint_ready', {
     help: '1 when the endpoint is ready, 0 when it is not; absent while nothing is known of it.',
     labels: endpointLabels,
+    origin: 'read at scrape',
+  }),
+  endpointState: gauge('infer_gateway_endpoint_state', {
+    help: '1 for the state that the breaker of the endpoint is in (closed, slow-start, ejected or half-open), 0 for the others.',
+    labels: [...endpointLabels, 'state'],
+    origin: 'read at scrape',
+  }),
+  endpointEjections: counter('infer_gateway_endpoint_ejections_total', {
+    help: 'Times the endpoint was ejected, by reason: streak (failures in a row), ratio (too few successes) or probe (the probe after an ejection failed).',
+    labels: [...endpointLabels, 'reason'],
     origin: 'read at scrape',
   }),
   endpointRunning: gauge('infer_gateway_endpoint_requests_running', {

@@ -7,6 +7,9 @@ export function endpointSamples(endpoints: readonly EndpointReport[]): Sample[] 
   return endpoints.flatMap(samplesOfEndpoint)
 }
 
+const states: readonly EndpointReport['state'][] = ['closed', 'slow-start', 'ejected', 'half-open']
+const reasons = ['streak', 'ratio', 'probe'] as const
+
 const seconds = (durationMs: number | undefined): number => (durationMs ?? Number.NaN) / 1000
 
 function readyValue(health: EndpointReport['health']): number {
@@ -18,6 +21,8 @@ function samplesOfEndpoint(report: EndpointReport): Sample[] {
   const labels = { model_server: report.modelServer, endpoint: report.endpoint }
   return [
     sampleOf(metrics.endpointReady, labels, readyValue(report.health)),
+    ...states.map((state) => sampleOf(metrics.endpointState, { ...labels, state }, report.state === state ? 1 : 0)),
+    ...reasons.map((reason) => sampleOf(metrics.endpointEjections, { ...labels, reason }, report.ejections[reason])),
     sampleOf(metrics.endpointRunning, labels, report.running ?? Number.NaN),
     sampleOf(metrics.endpointWaiting, labels, report.waiting ?? Number.NaN),
     sampleOf(metrics.endpointKvUse, labels, report.kvUse ?? Number.NaN),

@@ -81,6 +81,26 @@ test('a batch given from within the end of another is written once', async () =>
   assert.equal(await second, true)
 })
 
+test('while another process writes to the same pipe, lines go in pieces that a pipe does not mix', async () => {
+  const { calls, write } = heldWrites()
+  let isShared = true
+  const sink = createFdSink({ fd: 9, clock: manualClock(), isShared: () => isShared, write })
+  const lines = [1000, 3000, 95, 1, 5000, 4095, 10, 4096].map((length, at) => `${String(at).repeat(length)}\n`)
+  const result = written(sink, lines.join(''))
+  let at = 0
+  for (const [index, end] of [2, 4, 5, 6].entries()) {
+    const piece = lines.slice(at, end).join('')
+    assert.equal(calls[index]?.text.slice(0, piece.length + 1), piece, `piece ${index}`)
+    at = end
+    isShared = end < 6
+    calls[index]?.end(undefined, piece.length)
+  }
+  const rest = lines.slice(6).join('')
+  assert.equal(calls[4]?.text, rest, 'the other process has gone')
+  calls[4].end(undefined, rest.length)
+  assert.equal(await result, true)
+})
+
 test("lines given to a thread's sink reach a real file through the main thread, in order and whole", async () => {
   const dir = mkdtempSync(join(tmpdir(), 'log-sink-'))
   const fd = openSync(join(dir, 'log'), 'a')

@@ -95,6 +95,11 @@ const failures = [
   { name: 'a refusal', more: { status: 503, refusal: 'no-endpoint' }, errorType: 'no-endpoint' },
   { name: 'an error of the engine', more: { status: 400 }, errorType: '400' },
   { name: 'a client that left', more: { status: 200, abort: 'answering' }, errorType: 'client-abort' },
+  {
+    name: 'an error event in the stream',
+    more: { status: 200, hasErrorEvent: true },
+    errorType: 'upstream-error-event',
+  },
   { name: 'a status that is none', more: { status: 7777 }, errorType: 'other' },
 ] satisfies readonly { name: string; more: Partial<Outcome>; errorType: string }[]
 
@@ -148,8 +153,10 @@ test('a retry is counted under the failure that caused it, and a last failure ca
   assert.equal(read('infer_gateway_upstream_retries_total', 'default/b', 'status-503'), 1)
 })
 
-test('aborts, cuts, skipped targets and refused connections are counted', () => {
+test('aborts, cuts, error events, skipped targets and refused connections are counted', () => {
   const { recorder, read } = harness()
+  recorder.record(served({ hasErrorEvent: true }))
+  assert.equal(read('infer_gateway_stream_error_events_total', 'default/a'), 1)
   recorder.record(served({ abort: 'before-first-byte' }))
   recorder.record(served({ cut: true, refusal: 'upstream-reset' }))
   recorder.record(served({ skippedTargets: ['default/b', 'default/gone'] }))
@@ -187,4 +194,13 @@ test('each outcome is logged once', () => {
   const outcome = served()
   recorder.record(outcome)
   assert.deepEqual(logged, [outcome])
+})
+
+test('open tunnels are kept per model', () => {
+  const { recorder, read } = harness()
+  recorder.tunnels('llama').add(2)
+  recorder.tunnels('llama').add(-1)
+  recorder.tunnels('invented').add(1)
+  assert.equal(read('infer_gateway_tunnels_open', 'llama'), 1)
+  assert.equal(read('infer_gateway_tunnels_open', 'other'), 1)
 })

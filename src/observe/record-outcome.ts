@@ -17,6 +17,8 @@ export interface Recorder {
    * the request, and adds -1 to the same one at the end: a snapshot swapped in between may change the label.
    */
   inFlight(model: string): Gauge
+  /** The gauge of open WebSocket tunnels for a model name, as `inFlight`. */
+  tunnels(model: string): Gauge
   /** The gauge of open connections of a listener. */
   connections(listener: string): Gauge
   /** Counts a refusal that has no request, such as a connection beyond the limit. */
@@ -47,6 +49,9 @@ class OutcomeRecorder implements Recorder {
   )
   readonly #refusals = createChildCache((reason) => this.#columns.counter(metrics.refusals, { reason }))
   readonly #cuts = createChildCache((reason) => this.#columns.counter(metrics.cutStreams, { reason }))
+  readonly #errorEvents = createChildCache((server) =>
+    this.#columns.counter(metrics.errorEvents, { model_server: server }),
+  )
   readonly #aborts = createChildCache((phase) => this.#columns.counter(metrics.clientAborts, { phase }))
   readonly #skipped = createChildCache((server) =>
     this.#columns.counter(metrics.skippedTargets, { model_server: server }),
@@ -71,6 +76,7 @@ class OutcomeRecorder implements Recorder {
     if (outcome.attempts > 0) this.#recordAttempts(outcome)
     if (outcome.refusal !== undefined) this.#refusals.get(outcome.refusal).add(1)
     if (outcome.cut) this.#cuts.get(outcome.refusal ?? otherLabel).add(1)
+    if (outcome.hasErrorEvent) this.#errorEvents.get(this.#labels.modelServerLabel(outcome.modelServer ?? '')).add(1)
     if (outcome.abort !== undefined) this.#aborts.get(outcome.abort).add(1)
     for (const key of outcome.skippedTargets) this.#skipped.get(this.#labels.modelServerLabel(key)).add(1)
     this.#accessLog?.write(outcome)
@@ -78,6 +84,10 @@ class OutcomeRecorder implements Recorder {
 
   inFlight(model: string): Gauge {
     return this.#inFlight.get(this.#labels.modelLabel(model))
+  }
+
+  tunnels(model: string): Gauge {
+    return this.#columns.gauge(metrics.tunnelsOpen, { model: this.#labels.modelLabel(model) })
   }
 
   connections(listener: string): Gauge {

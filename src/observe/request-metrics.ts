@@ -18,9 +18,10 @@ export interface RequestMetrics {
 }
 
 /** What went wrong, as a label of bounded values; '' when nothing did. */
-export function errorType({ abort, refusal, status }: Outcome): string {
+export function errorType({ abort, refusal, status, hasErrorEvent }: Outcome): string {
   if (abort !== undefined) return 'client-abort'
   if (refusal !== undefined) return refusal
+  if (hasErrorEvent) return 'upstream-error-event'
   return status >= 400 ? statusLabel(status) : ''
 }
 

@@ -39,6 +39,9 @@ const endpoint: EndpointReport = {
   endpoint: '10.0.0.1:8000',
   engine: 'vllm',
   health: 'ready',
+  state: 'closed',
+  ejectedForMs: undefined,
+  ejections: { streak: 2, ratio: 1, probe: 4 },
   running: 3,
   waiting: 0,
   kvUse: 0.5,
@@ -65,4 +68,17 @@ test('the metrics of an endpoint are its report in base units, and NaN where not
 test('an endpoint of unknown health is neither ready nor not', () => {
   const ready = (health: EndpointReport['health']) => endpointSamples([{ ...endpoint, health }])[0]?.value
   assert.deepEqual([ready('ready'), ready('unready'), ready('unknown')], [1, 0, Number.NaN])
+})
+
+test('the breaker of an endpoint is in one of its states, and its ejections are counted by reason', () => {
+  const samples = endpointSamples([{ ...endpoint, state: 'half-open' }])
+  const valuesOf = (name: string, label: string) =>
+    Object.fromEntries(samples.filter(({ metric }) => metric.name === name).map((s) => [s.labels[label], s.value]))
+  assert.deepEqual(valuesOf('infer_gateway_endpoint_state', 'state'), {
+    closed: 0,
+    'slow-start': 0,
+    ejected: 0,
+    'half-open': 1,
+  })
+  assert.deepEqual(valuesOf('infer_gateway_endpoint_ejections_total', 'reason'), { streak: 2, ratio: 1, probe: 4 })
 })

@@ -72,8 +72,23 @@ export interface ModelReport {
 /** A data thread. */
 export interface ThreadReport {
   readonly name: string
+  readonly state: 'serving' | 'starting' | 'stalled'
   readonly snapshotVersion: number
   readonly connections: number
+  /** How often it has been replaced. */
+  readonly restarts: number
+  /** How long it has not run its event loop, from 3 s on. */
+  readonly stalledMs: number
+}
+
+/** How often an endpoint was ejected, by reason. */
+export interface EjectionCounts {
+  /** Failures in a row. */
+  readonly streak: number
+  /** Too few successes. */
+  readonly ratio: number
+  /** The probe after an ejection failed. */
+  readonly probe: number
 }
 
 /** An endpoint, its load and how fresh that is. Undefined is what is not known. */
@@ -82,6 +97,12 @@ export interface EndpointReport {
   readonly endpoint: string
   readonly engine: string
   readonly health: 'ready' | 'unready' | 'unknown'
+  /** Where its breaker stands: what the gateway makes of how requests went there. */
+  readonly state: 'closed' | 'slow-start' | 'ejected' | 'half-open'
+  /** How long it stays ejected; undefined unless it is. */
+  readonly ejectedForMs: number | undefined
+  /** Ejections so far. */
+  readonly ejections: EjectionCounts
   readonly running: number | undefined
   readonly waiting: number | undefined
   /** 0..1. */
