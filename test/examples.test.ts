@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { renderProblems } from '#config/render-problems.ts'
 import { loadSnapshot } from '#controller/load-snapshot.ts'
+import { certificateA } from '#datastore/certificate-case.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 
@@ -11,10 +12,7 @@ const files = readdirSync(directory).filter((name) => /\.(?:ya?ml|json)$/.test(n
 
 /** What the examples ask for and no checkout has. */
 const env = { OPENAI_API_KEY: 'sk-example', ANTHROPIC_API_KEY: 'sk-ant-example' }
-const pems: Readonly<Record<string, string>> = {
-  crt: '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n',
-  key: '-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n',
-}
+const pems: Readonly<Record<string, string>> = { crt: certificateA.cert, key: certificateA.key }
 
 function load(file: string) {
   const readFile = (path: string) => {

@@ -101,6 +101,8 @@ export interface Limits {
   readonly eventLoopDelayMs: number
   /** Resident memory of the process from which on new requests are shed; undefined: a share of what there is. */
   readonly memoryBytes: number | undefined
+  /** How long new requests are still taken after the stop signal, with readiness off. */
+  readonly drainDelayMs: number
   /** How long streams may go on after the drain has begun. */
   readonly drainMs: number
 }
@@ -216,12 +218,14 @@ export interface UpstreamTls {
   readonly insecureSkipVerify: boolean
 }
 
-/** The three timeouts, and an optional total (0 = none), in milliseconds. */
+/** The timeouts, and an optional total (0 = none), in milliseconds. */
 export interface Timeouts {
   readonly connectMs: number
   readonly firstByteMs: number
   readonly idleMs: number
   readonly totalMs: number
+  /** Longest silence of a WebSocket tunnel, both ways together. */
+  readonly tunnelIdleMs: number
 }
 
 /** Retries before the first byte. */

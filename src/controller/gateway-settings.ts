@@ -9,7 +9,16 @@ import {
   logSchema,
 } from '#config/schema/gateway-schema.ts'
 import type { ShortForm } from '#config/schema/short-form-schema.ts'
-import type { AdminPlan, CorsPlan, Limits, ListenerPlan, ListenerTls, LoggingPlan } from '#config/snapshot.ts'
+import type {
+  AdminPlan,
+  CertificatePair,
+  CorsPlan,
+  Limits,
+  ListenerPlan,
+  ListenerTls,
+  LoggingPlan,
+} from '#config/snapshot.ts'
+import { checkPair } from './certificate-check.ts'
 import { below, complain, type Findings, type Spot } from './findings.ts'
 
 /** Settings of the process: everything of a snapshot but routes, model servers and profiles. */
@@ -41,11 +50,8 @@ export function referencedFile(path: string, readFile: ReadFile, spot: Spot, fin
 }
 
 /** Settings put together from all short-form documents, with defaults for what none of them says. */
-export function gatewaySettings(
-  parts: readonly ShortFormPart[],
-  readFile: ReadFile,
-  findings: Findings,
-): GatewaySettings {
+export function gatewaySettings(parts: readonly ShortFormPart[], ports: PemPorts): GatewaySettings {
+  const { findings } = ports
   const find = <Key extends keyof ShortForm>(key: Key): NonNullable<ShortForm[Key]> | undefined =>
     parts.find(({ value }) => value[key] !== undefined)?.value[key] ?? undefined
   const limits = find('limits') ?? limitsSchema.parse({})
@@ -53,7 +59,7 @@ export function gatewaySettings(
   const settings: GatewaySettings = {
     threads: find('threads'),
     cors: corsOf(parts, findings),
-    listeners: listenersOf(parts, limits, { readFile, findings }),
+    listeners: listenersOf(parts, limits, ports),
     admin: find('admin') ?? adminSchema.parse({}),
     limits: {
       headBytes: limits.headBytes,
@@ -68,6 +74,7 @@ export function gatewaySettings(
       unsentBytes: limits.unsentBytes,
       eventLoopDelayMs: limits.eventLoopDelay,
       memoryBytes: limits.memory,
+      drainDelayMs: limits.drainDelay,
       drainMs: limits.drain,
     },
     logging: { level: log.level, accessLog: log.access },
@@ -121,10 +128,7 @@ function listenerTls({ tls }: ListenerConfig, spot: Spot, ports: PemPorts): List
     complain(ports.findings, spot, "'tls' needs 'certFile' and 'keyFile'", { spot: 'key', hint })
   }
   return {
-    certificates: files.map((file) => ({
-      cert: pemOf(file.pair.certFile, 'CERTIFICATE', below(file.spot, 'certFile'), ports),
-      key: pemOf(file.pair.keyFile, 'PRIVATE KEY', below(file.spot, 'keyFile'), ports),
-    })),
+    certificates: files.map((file) => pairOf(file.pair, file.spot, ports)),
     clientCa:
       clientCaFile === undefined ? undefined : pemOf(clientCaFile, 'CERTIFICATE', below(spot, 'clientCaFile'), ports),
     clientAuth,
@@ -151,9 +155,30 @@ function corsOf(parts: readonly ShortFormPart[], findings: Findings): CorsPlan |
   }
 }
 
-interface PemPorts {
+/** What PEM files are read and judged with. */
+export interface PemPorts {
   readonly readFile: ReadFile
   readonly findings: Findings
+  /** Clock.wallMs; undefined leaves alone whether certificates are in date. */
+  readonly nowMs: number | undefined
+}
+
+/** The texts of a certificate and its key, whose files are named at `spot`; checked when both can be read. */
+export function pairOf(files: PairFiles, spot: Spot, ports: PemPorts): CertificatePair {
+  const { certFile, keyFile } = files
+  const [certSpot, keySpot] = [below(spot, 'certFile'), below(spot, 'keyFile')]
+  const before = ports.findings.problems.length
+  const cert = pemOf(certFile, 'CERTIFICATE', certSpot, ports)
+  const key = pemOf(keyFile, 'PRIVATE KEY', keySpot, ports)
+  if (ports.findings.problems.length === before) {
+    checkPair({ pair: { cert, key }, certFile, keyFile, certSpot, keySpot }, ports.nowMs, ports.findings)
+  }
+  return { cert, key }
+}
+
+interface PairFiles {
+  readonly certFile: string
+  readonly keyFile: string
 }
 
 /** The text of a PEM file; `label` ends the label of the block that must be in it. */

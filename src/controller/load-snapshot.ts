@@ -19,6 +19,8 @@ export interface LoadPorts {
   readonly lookup?: (name: string) => Promise<readonly string[]>
   /** Reads a certificate; the file system unless given. */
   readonly readFile?: (path: string) => FileText
+  /** Tells whether certificates are in date; leave it out to take them as they are. */
+  readonly wallMs?: () => number
 }
 
 /** What a configuration depends on outside of itself. */
@@ -63,6 +65,7 @@ export function snapshotOf(
     plugins,
     defaultProfile,
     addresses,
+    nowMs: ports.wallMs?.(),
     readFile(path) {
       files.add(path)
       return readFile(path)

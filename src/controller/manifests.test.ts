@@ -338,7 +338,13 @@ items:
       ['[fd00::3]:30000', 'fd00::3', 'both'],
     ],
   )
-  assert.deepEqual(plan?.timeouts, { connectMs: 5000, firstByteMs: 90_000, idleMs: 60_000, totalMs: 0 })
+  assert.deepEqual(plan?.timeouts, {
+    connectMs: 5000,
+    firstByteMs: 90_000,
+    idleMs: 60_000,
+    totalMs: 0,
+    tunnelIdleMs: 600_000,
+  })
   assert.deepEqual(plan.retry, { attempts: 4, intervalMs: 100, afterSent: 1 })
   assert.deepEqual(plan.tls, {
     ca: undefined,

@@ -15,7 +15,13 @@ const engines: Readonly<Record<ModelServerObject['spec']['inferenceEngine'], Eng
 }
 
 /** Waits of a model server whose manifest says nothing (design 5). */
-export const defaultTimeouts: Timeouts = { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0 }
+export const defaultTimeouts: Timeouts = {
+  connectMs: 5000,
+  firstByteMs: 120_000,
+  idleMs: 60_000,
+  totalMs: 0,
+  tunnelIdleMs: 600_000,
+}
 
 /** Retries of a model server whose manifest says nothing (design 5). */
 export const defaultRetry: RetryPlan = { attempts: 2, intervalMs: 0, afterSent: 1 }

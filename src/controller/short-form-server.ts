@@ -7,7 +7,7 @@ import { ejectionPlanOf } from './ejection-plan.ts'
 import { type Address, endpointsOf, scrapePlanOf } from './endpoints.ts'
 import { providerPlan } from './external-model-provider.ts'
 import { below, complain, type Findings, type Spot, warn } from './findings.ts'
-import { pemOf, type ReadFile } from './gateway-settings.ts'
+import { pairOf, pemOf, type ReadFile } from './gateway-settings.ts'
 import { credentialHeader, isHeaderValue, type SetHeader, setHeadersOf } from './set-headers.ts'
 import { modelKey, type NamedModel } from './short-form.ts'
 
@@ -17,6 +17,8 @@ export interface ServerPorts {
   /** Addresses that a DNS name had last; empty when it has none or was never looked up. */
   readonly addresses: (name: string) => readonly string[]
   readonly findings: Findings
+  /** Clock.wallMs; undefined leaves alone whether certificates are in date. */
+  readonly nowMs: number | undefined
 }
 
 /** The model server of a model with endpoints or with a provider. */
@@ -25,9 +27,15 @@ export function translateModel(named: NamedModel, ports: ServerPorts): ModelServ
 }
 
 function waitsOf({ timeouts, retry, ejection }: ModelConfig): Pick<ModelServerPlan, 'timeouts' | 'retry' | 'ejection'> {
-  const { connect, firstByte, idle, total } = timeouts
+  const { connect, firstByte, idle, total, tunnelIdle } = timeouts
   return {
-    timeouts: { connectMs: connect, firstByteMs: firstByte, idleMs: idle, totalMs: total },
+    timeouts: {
+      connectMs: connect,
+      firstByteMs: firstByte,
+      idleMs: idle,
+      totalMs: total,
+      tunnelIdleMs: tunnelIdle,
+    },
     retry: { attempts: retry.attempts, intervalMs: retry.interval, afterSent: retry.afterSent },
     ejection: ejectionPlanOf(ejection),
   }
@@ -173,10 +181,7 @@ function upstreamTls(model: ModelConfig, isTls: boolean, spot: Spot, ports: Serv
 function ownCertificate({ tls }: ModelConfig, spot: Spot, ports: ServerPorts): UpstreamTls['certificate'] {
   const { certFile, keyFile } = tls ?? {}
   if (certFile !== undefined && keyFile !== undefined) {
-    return {
-      cert: pemOf(certFile, 'CERTIFICATE', below(spot, 'tls', 'certFile'), ports),
-      key: pemOf(keyFile, 'PRIVATE KEY', below(spot, 'tls', 'keyFile'), ports),
-    }
+    return pairOf({ certFile, keyFile }, below(spot, 'tls'), ports)
   }
   if (certFile !== undefined || keyFile !== undefined) {
     complain(ports.findings, below(spot, 'tls'), "'certFile' and 'keyFile' go together", { spot: 'key' })

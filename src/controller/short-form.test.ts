@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { certificateA } from '#datastore/certificate-case.ts'
 import { problemLines, snapshotOfText, translateText } from './translate-case.ts'
 
 const endpoints = 'endpoints: [http://10.0.0.1:8000]'
@@ -201,6 +202,7 @@ test('an empty short form has every default', () => {
       unsentBytes: 268_435_456,
       eventLoopDelayMs: 1000,
       memoryBytes: undefined,
+      drainDelayMs: 0,
       drainMs: 30_000,
     },
     logging: { level: 'info', accessLog: true },
@@ -249,7 +251,7 @@ test('a model becomes a route and a model server with every default', () => {
       tls: undefined,
       basePath: '',
       setHeaders: [],
-      timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0 },
+      timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 0, tunnelIdleMs: 600_000 },
       retry: { attempts: 2, intervalMs: 0, afterSent: 1 },
       ejection: {
         failures: 3,
@@ -372,8 +374,7 @@ test('a provider without a key is worth a warning', () => {
 })
 
 test('certificates are read relative to the configuration file', () => {
-  const cert = '-----BEGIN CERTIFICATE-----'
-  const key = '-----BEGIN EC PRIVATE KEY-----'
+  const { cert, key } = certificateA
   const text = 'listeners: [{ port: 8443, tls: { certFile: tls/a.crt, keyFile: /run/a.key } }]'
   const { listeners } = snapshotOfText(text, { files: { '/etc/tls/a.crt': cert, '/run/a.key': key } })
   const [listener] = listeners

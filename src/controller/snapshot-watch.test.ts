@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { manualClock } from '#core/manual-clock.ts'
+import { certificateA } from '#datastore/certificate-case.ts'
 import type { LoadResult } from './load-snapshot.ts'
 import { SnapshotWatch } from './snapshot-watch.ts'
 import { testPlugins, testProfile } from './translate-case.ts'
@@ -64,17 +65,17 @@ test('a good change is told with its snapshot, a bad one with its problems, and 
 test('certificates are followed, also one that was missing', async (t) => {
   const tls = 'listeners: [{ port: 1, tls: { certFile: c.pem, keyFile: k.pem } }]'
   const { watch, after, write } = watched(t, tls)
-  write('k.pem', '-----BEGIN PRIVATE KEY-----')
+  write('k.pem', certificateA.key)
   const first = await watch.start()
   assert.ok(!first.ok)
   assert.deepEqual(
     first.files.map((file) => file.split('/').at(-1)),
     ['gw.yaml', 'c.pem', 'k.pem'],
   )
-  write('c.pem', '-----BEGIN CERTIFICATE-----1')
+  write('c.pem', certificateA.cert)
   const [second] = await after(2000)
   assert.ok(second?.ok)
-  write('c.pem', '-----BEGIN CERTIFICATE-----22')
+  write('c.pem', `${certificateA.cert}22`)
   const [third] = await after(2000)
   assert.ok(third?.ok && third.snapshot.listeners[0]?.tls?.certificates[0]?.cert.endsWith('22'))
 })

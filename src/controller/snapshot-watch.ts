@@ -104,7 +104,9 @@ export class SnapshotWatch {
   }
 
   #snapshotOf(loaded: Documents): LoadResult {
-    const result = snapshotOf(loaded, this.#ports, (name) => this.#resolver.addresses(name))
+    const result = snapshotOf(loaded, { ...this.#ports, wallMs: this.#ports.clock.wallMs }, (name) =>
+      this.#resolver.addresses(name),
+    )
     this.#files.watch([this.#source, ...result.files])
     return result
   }

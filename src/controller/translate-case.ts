@@ -44,16 +44,18 @@ export interface TestWorld {
   /** By absolute path. */
   readonly files?: Readonly<Record<string, string>>
   readonly addresses?: Readonly<Record<string, readonly string[]>>
+  readonly nowMs?: number
 }
 
 /** Translates one text, as the file /etc/gw.yaml. */
 export function translateText(text: string, world: TestWorld = {}): Translation {
-  const { env = {}, files = {}, addresses = {} } = world
+  const { env = {}, files = {}, addresses = {}, nowMs } = world
   return translate(parseDocuments({ file: '/etc/gw.yaml', text }, env), {
     plugins: testPlugins,
     defaultProfile: testProfile,
     readFile: (path) => (files[path] === undefined ? { fails: 'does not exist' } : { text: files[path] }),
     addresses: (name) => addresses[name] ?? [],
+    nowMs,
   })
 }
 

@@ -35,6 +35,8 @@ export interface TranslatePorts {
   readonly readFile: ReadFile
   /** Addresses that a DNS name had last; empty when it has none or was never looked up. */
   readonly addresses: (name: string) => readonly string[]
+  /** Clock.wallMs; undefined leaves alone whether certificates are in date. */
+  readonly nowMs: number | undefined
 }
 
 /** A snapshot, or everything that keeps one from being made. Both in order of file and line. */
@@ -84,7 +86,7 @@ function assemble(
     const hint = hintFor(model.profile, Object.keys(profiles), 'profiles')
     complain(findings, below(spot, 'profile'), `no profile '${model.profile}'`, { hint })
   }
-  const snapshot = { version: 0, ...gatewaySettings(parts, ports.readFile, findings), routes, modelServers, profiles }
+  const snapshot = { version: 0, ...gatewaySettings(parts, ports), routes, modelServers, profiles }
   checkNames(routes, adapterPlaces(models, manifests), findings)
   checkCounts(modelServers, snapshot, documents, findings)
   return snapshot

@@ -49,7 +49,7 @@ export const listenerSchema = strict({
     .meta({ defaultText: '`limits.connections`' }),
   connectionsPerClient: wholeNumber(0, 1_000_000)
     .optional()
-    .describe('Most connections of one client address on this listener.')
+    .describe('Most connections of one client address on this listener, for each data thread.')
     .meta({ defaultText: '`limits.connectionsPerClient`' }),
 })
 
@@ -96,7 +96,7 @@ export const limitsSchema = strict({
   connections: wholeNumber(1, 1_000_000).prefault(20_000).describe('Most connections of one listener (503).'),
   connectionsPerClient: wholeNumber(0, 1_000_000)
     .prefault(0)
-    .describe('Most connections of one client address on a listener (503); `0` means no limit.'),
+    .describe('Most connections of one client address on a listener (503), for each data thread; `0` means no limit.'),
   requestsPerConnection: wholeNumber(0, 1_000_000_000)
     .prefault(0)
     .describe('Requests after which a connection is closed, so that clients spread anew; `0` means no limit.'),
@@ -114,7 +114,12 @@ export const limitsSchema = strict({
     .optional()
     .describe('New requests are shed (503) while the process holds this much memory.')
     .meta({ defaultText: '90 % of what the container or the machine has' }),
-  drain: duration(0).prefault('30s').describe('How long streams may go on after the stop signal.'),
+  drainDelay: duration(0)
+    .prefault('0s')
+    .describe(
+      'How long new requests are still taken after the stop signal, while `/readyz` says no already: the time that load balancers need to notice, such as `5s` in Kubernetes.',
+    ),
+  drain: duration(0).prefault('30s').describe('How long streams may go on after that.'),
 })
 
 /** What is logged. */

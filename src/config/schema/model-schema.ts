@@ -75,12 +75,13 @@ export const endpointSchema = strict({
   labels: labels.prefault({}).describe('Labels shown on the status page and to plug-ins.'),
 })
 
-/** The three timeouts and the total. */
+/** The timeouts. */
 export const timeoutsSchema = strict({
   connect: duration(1).prefault('5s').describe('For the connection to an endpoint.'),
   firstByte: duration(1).prefault('120s').describe('From the request to the first byte of the answer, per try.'),
   idle: duration(1).prefault('60s').describe('Longest pause in the middle of an answer.'),
   total: duration(0).prefault('0').describe('Whole request; `0` means no limit.'),
+  tunnelIdle: duration(1).prefault('10m').describe('Longest silence of a WebSocket of the realtime API.'),
 })
 
 /** Tries after the first. */
