@@ -26,12 +26,20 @@ export interface Sim {
   stats(): SimStats
   /** Makes answers fail from now on, or ends that. */
   setFault(fault: SimFault | undefined): void
+  /**
+   * Ends as engines under uvicorn do on SIGTERM: accepts no more connections, drops idle ones, finishes the calls that
+   * are open. Resolves when the last is answered; the port is then free.
+   */
+  drain(): Promise<void>
   /** Aborts everything, closes all connections and frees the port. */
   close(): Promise<void>
 }
 
 /** Largest request body taken. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024
+
+/** How often a drain looks for connections whose call has been answered. */
+const IDLE_SWEEP_MS = 10
 
 /** Calls kept for `/sim/last-requests`. */
 const KEPT_CALLS = 64
@@ -102,6 +110,7 @@ class SimServer {
       adapters: () => this.#core.adapters.list().map(({ name }) => name),
       stats: () => this.#stats(),
       setFault: (fault) => this.#faults.set(fault),
+      drain: () => this.#drain(),
       close: () => this.#close(),
     }
   }
@@ -111,6 +120,23 @@ class SimServer {
       this.#core.engine.stats()
     const counts = { openCalls: this.#openCalls, calls: this.#calls }
     return { running, waiting, finished, aborted, usedBlocks, promptTokens, cachedTokens, outputTokens, ...counts }
+  }
+
+  async #drain(): Promise<void> {
+    let isClosed = false
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => {
+        isClosed = true
+        resolve()
+      })
+    })
+    const dropIdle = (): void => {
+      this.#server.closeIdleConnections()
+      if (!isClosed) this.#clock.after(IDLE_SWEEP_MS, dropIdle)
+    }
+    dropIdle()
+    await closed
+    this.#core.engine.close()
   }
 
   async #close(): Promise<void> {
