@@ -43,6 +43,11 @@ export const layers: readonly Layer[] = [
   { name: 'composition', folders: ['pipeline'], mayImport: [...base, 'dialect', 'observe', ...state, ...steps] },
   { name: 'simulator', folders: ['sim'], mayImport: ['core', 'struct'] },
   {
+    name: 'laboratory',
+    folders: ['lab'],
+    mayImport: ['core', 'struct', 'contracts', 'sim', 'schedule', 'plugins', 'datastore', 'config'],
+  },
+  {
     name: 'wiring',
     folders: ['apps'],
     mayImport: [...base, ...services, ...state, ...steps, ...loops, 'plugins', 'pipeline', 'sim'],

@@ -1,0 +1,58 @@
+import { seededRng } from '#core/clock.ts'
+import type { EngineModel } from '#sim/model/engine-model.ts'
+import type { Placement } from './virtual-fleet.ts'
+
+/** One engine after the other. */
+export function roundRobin(): Placement {
+  let turn = 0
+  return (_, { engines }) => turn++ % engines.length
+}
+
+/** Draws an engine; from other numbers than a workload of the same seed draws from. */
+export function randomly(seed: number): Placement {
+  const rng = seededRng(seed ^ 0x5eed1e55)
+  return (_, { engines }) => Math.floor(rng() * engines.length)
+}
+
+/** Every group has one engine, and engines have equally many groups. */
+export function byGroup(): Placement {
+  return ({ group }, { engines }) => group % engines.length
+}
+
+/** An engine takes no more than this multiple of the mean of requests in flight, and a few more. */
+const loadBound = 1.25
+const loadSlack = 4
+
+/**
+ * The longest cached prefix among engines whose requests in flight are at most 1.25 times the mean plus 4; among equal prefixes
+ * the fewest requests in flight. Reads the engines' caches as they are, as if their events took no time.
+ */
+export function longestPrefix(): Placement {
+  return ({ request }, { engines, inFlight }) => {
+    const total = inFlight.reduce((sum, each) => sum + each, 0)
+    const bound = (loadBound * total) / engines.length + loadSlack
+    let best = -1
+    let bestBlocks = -1
+    for (let i = 0; i < engines.length; i++) {
+      if (inFlight[i]! > bound) continue
+      const blocks = cachedBlocks(engines[i]!, request.blockHashes)
+      if (blocks > bestBlocks || (blocks === bestBlocks && inFlight[i]! < inFlight[best]!)) {
+        best = i
+        bestBlocks = blocks
+      }
+    }
+    return best
+  }
+}
+
+/** How many leading blocks are cached, by bisection: what follows a prefix is forgotten before it. */
+function cachedBlocks({ cache }: EngineModel, hashes: Float64Array): number {
+  let low = 0
+  let high = hashes.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (cache.find(hashes[middle]!) >= 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
