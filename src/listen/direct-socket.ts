@@ -14,7 +14,7 @@ interface WithHandle {
 const taker: unique symbol = Symbol('taker')
 
 interface DirectSocket extends Socket {
-  [taker]?: BytesTaker
+  [taker]?: BytesTaker | undefined
 }
 
 interface OnRead {
@@ -49,7 +49,7 @@ export class DirectSockets {
   }
 }
 
-/** Sends what a direct socket reads to `to`, from the next read on. */
-export function directTo(socket: Socket, to: BytesTaker): void {
+/** Sends what a direct socket reads to `to`, from the next read on; undefined when it is read in another way. */
+export function directTo(socket: Socket, to: BytesTaker | undefined): void {
   ;(socket as DirectSocket)[taker] = to
 }

@@ -292,6 +292,7 @@ function peerOf(socket: Socket): { address: string; port: number } {
 /** Makes a direct socket one that a layer of Node's own can take over; `read` has been read and is put back. */
 function handOver(socket: Socket, read: Buffer): void {
   disownSocket(socket)
+  directTo(socket, undefined)
   socket.pause()
   if (read.length > 0) socket.unshift(Buffer.from(read))
 }

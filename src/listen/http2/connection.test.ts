@@ -1,70 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Limits, ListenerPlan } from '#config/snapshot.ts'
-import type { Exchange, ExchangeHandler, ExchangeObserver } from '#contracts/exchange.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Exchange, ExchangeObserver } from '#contracts/exchange.ts'
 import { headerOf } from '#core/header-list.ts'
-import { type ManualClock, manualClock } from '#core/manual-clock.ts'
-import type { Refusal } from '#core/refusal.ts'
-import { listenerPlan, snapshotOf } from '#datastore/snapshot-case.ts'
-import { Listener } from '#listen/listener.ts'
-import { block, flag, frame, get, headOf, number, RawHttp2, type } from './raw-client-case.ts'
-
-interface Door {
-  readonly listener: Listener
-  readonly clock: ManualClock
-  readonly client: RawHttp2
-  readonly port: number
-  readonly served: Exchange[]
-  readonly refused: string[]
-}
-
-interface Given {
-  readonly limits?: Partial<Limits>
-  readonly plan?: Partial<ListenerPlan>
-  readonly serve?: (exchange: Exchange) => void
-}
-
-async function withDoor(given: Given, run: (door: Door) => Promise<void>): Promise<void> {
-  const clock = manualClock(1000)
-  const served: Exchange[] = []
-  const refused: string[] = []
-  const handler: ExchangeHandler = {
-    begin: () => undefined,
-    serve(exchange) {
-      served.push(exchange)
-      if (given.serve === undefined) exchange.reply(200, [], Buffer.from('ok'))
-      else given.serve(exchange)
-    },
-    refuse(exchange, refusal: Refusal) {
-      refused.push(refusal.reason)
-      exchange.reply(400, [], Buffer.from(refusal.reason))
-    },
-  }
-  const ports = { handler, clock, onConnections: () => {}, onRefusedConnection: () => {} }
-  const limits = { ...snapshotOf([]).limits, ...given.limits }
-  const listener = new Listener(listenerPlan({ http2: true, ...given.plan }), limits, ports)
-  const port = await listener.listen()
-  const client = new RawHttp2(port)
-  try {
-    await run({ listener, clock, client, port, served, refused })
-  } finally {
-    client.socket.destroy()
-    listener.close()
-  }
-}
-
-const turn = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 5000
-  while (!isTrue()) {
-    assert.ok(performance.now() < deadlineMs, `never ${what}`)
-    await turn()
-  }
-}
-
-const codeOf = (payload: Buffer | undefined, at = 0): number => payload?.readUInt32BE(at) ?? -1
-const calm = 11
+import { until } from '#listen/listener-case.ts'
+import { codeOf, withDoor } from './door-case.ts'
+import { block, flag, frame, get, headOf, number, type } from './raw-client-case.ts'
 
 test('what is flushed together leaves in one frame, and the head with it', async () => {
   let exchange: Exchange | undefined
@@ -218,6 +159,14 @@ test('a client that waits to be asked for its body is asked', () =>
     assert.deepEqual([served.length, client.of(type.headers, 1).length], [1, 2])
   }))
 
+test("a stream that is reset in the packet that opens it is nobody's business", () =>
+  withDoor({}, async ({ client, served, refused }) => {
+    const expecting = frame(type.headers, head, 1, headOf('POST', '/', 'expect', '100-continue'))
+    client.send(expecting, frame(type.reset, 0, 1, number(1)), get(3), frame(type.reset, 0, 3, number(2)), get(5))
+    await client.frame((one) => one.type === type.data && one.stream === 5)
+    assert.deepEqual([served.length, refused], [1, []])
+  }))
+
 test('a refusal before the end of the body tells the client to send no more of it', () =>
   withDoor({ limits: { bodyBytes: 10 } }, async ({ client, refused, clock }) => {
     client.send(frame(type.headers, head, 1, headOf('POST', '/')), frame(type.data, 0, 1, Buffer.alloc(11)))
@@ -229,126 +178,6 @@ test('a refusal before the end of the body tells the client to send no more of i
     assert.deepEqual([codeOf(reset?.payload), refused], [0, ['body-too-large']])
     assert.equal(client.of(type.data, 1)[0]?.payload.toString(), 'body-too-large')
   }))
-
-interface Flood {
-  readonly what: string
-  /** Frames that open it. */
-  readonly first?: readonly Buffer[]
-  /** Sent over and over again, with the next stream id. */
-  readonly next: (stream: number) => readonly Buffer[]
-  /** Requests that may reach the handler. */
-  readonly mostServed: number
-}
-
-const empty = Buffer.alloc(0)
-const floods: readonly Flood[] = [
-  {
-    what: 'opens streams and resets them',
-    next: (stream) => [get(stream), frame(type.reset, 0, stream, number(8))],
-    mostServed: 520,
-  },
-  {
-    what: 'makes us reset streams by windows of nothing',
-    next: (stream) => [get(stream), frame(type.windowUpdate, 0, stream, number(0))],
-    mostServed: 520,
-  },
-  {
-    what: 'makes us reset streams by malformed requests',
-    next: (stream) => [frame(type.headers, whole, stream, headOf('GET', '/', 'connection', 'close'))],
-    mostServed: 0,
-  },
-  {
-    what: 'makes us reset streams by windows that overflow',
-    next: (stream) => [get(stream), frame(type.windowUpdate, 0, stream, number(0x7fffffff))],
-    mostServed: 520,
-  },
-  { what: 'pings', next: () => [frame(type.ping, 0, 0, Buffer.alloc(8))], mostServed: 0 },
-  { what: 'sends settings', next: () => [frame(type.settings, 0, 0)], mostServed: 0 },
-  {
-    what: 'sends empty data',
-    first: [frame(type.headers, head, 1, headOf('POST', '/'))],
-    next: () => [frame(type.data, 0, 1, empty)],
-    mostServed: 0,
-  },
-  {
-    what: 'never ends a header block',
-    first: [frame(type.headers, 0, 1, headOf('GET', '/'))],
-    next: () => [frame(type.continuation, 0, 1, block('x', 'y'.repeat(100)))],
-    mostServed: 0,
-  },
-  {
-    what: 'sends a header block in empty pieces',
-    first: [frame(type.headers, 0, 1, headOf('GET', '/'))],
-    next: () => [frame(type.continuation, 0, 1, empty)],
-    mostServed: 0,
-  },
-]
-
-for (const { what, first = [], next, mostServed } of floods) {
-  test(`a client that ${what} without end is sent away`, () =>
-    withDoor({ serve: () => {} }, async ({ client, listener, served }) => {
-      client.send(...first)
-      let stream = 1
-      for (let round = 0; round < 200 && !client.isEnded; round++) {
-        const frames: Buffer[] = []
-        for (let i = 0; i < 100; i++, stream += 2) frames.push(...next(stream))
-        client.send(...frames)
-        await turn()
-      }
-      await client.ended()
-      await until('gone', () => listener.connections === 0)
-      assert.ok(served.length <= mostServed, `${served.length} were served`)
-    }))
-}
-
-test('a client that repeats one long header by reference fills no memory', () =>
-  withDoor({}, async ({ client, served, refused }) => {
-    // 4000 bytes into the dynamic table, then 4000 references of one byte to them.
-    const name = Buffer.concat([
-      Buffer.from([0x40, 1]),
-      Buffer.from('x'),
-      Buffer.from([0x7f, 0xa1, 0x1e]),
-      Buffer.alloc(4000, 0x61),
-    ])
-    const bomb = Buffer.concat([headOf('GET', '/'), name, Buffer.alloc(4000, 0x80 | 62)])
-    client.send(frame(type.headers, whole, 1, bomb))
-    const end = await client.frame((one) => one.stream === 1 || one.type === type.goaway)
-    assert.ok(end !== undefined)
-    assert.deepEqual([served, refused.filter((reason) => reason !== 'head-too-large')], [[], []])
-  }))
-
-test('a proxy that gives up all its streams at once is not sent away', () =>
-  withDoor({ serve: () => {} }, async ({ client, served, listener }) => {
-    for (let round = 0; round < 2; round++) {
-      const streams = Array.from({ length: 256 }, (_, i) => 2 * (round * 256 + i) + 1)
-      client.send(...streams.map((stream) => get(stream)))
-      await until('served', () => served.length === 256 * (round + 1))
-      client.send(...streams.map((stream) => frame(type.reset, 0, stream, number(8))))
-      await until('aborted', () => served.every(({ aborted }) => aborted))
-    }
-    assert.equal(listener.connections, 1)
-    client.send(get(2001))
-    await until('served on', () => served.length === 513)
-  }))
-
-test('answers that break off on our side are not held against the client', () => {
-  const serve = (exchange: Exchange): void => {
-    exchange.start(200, [], undefined, true)
-    exchange.write(Buffer.from('part'), 0, 4)
-    exchange.flush()
-    exchange.cut()
-  }
-  return withDoor({ serve }, async ({ client, served, listener }) => {
-    for (let round = 0; round < 8; round++) {
-      client.send(...Array.from({ length: 100 }, (_, i) => get(2 * (round * 100 + i) + 1)))
-      await until('served', () => served.length === 100 * (round + 1))
-      await client.frame((one) => one.type === type.reset && one.stream === 200 * round + 199)
-    }
-    assert.equal(listener.connections, 1)
-    const codes = new Set(client.frames.filter((one) => one.type === type.reset).map(({ payload }) => codeOf(payload)))
-    assert.deepEqual([...codes], [2])
-  })
-})
 
 test('streams beyond the most are refused, and may be tried again', () =>
   withDoor({ serve: () => {} }, async ({ client, served }) => {
@@ -406,7 +235,7 @@ test('a preface that stops is cut, and one that is none is HTTP/1.1', () =>
       socket.on('data', (bytes: Buffer) => answers.push(bytes.toString()))
       for (const char of text) {
         socket.write(char)
-        await turn()
+        await nextTurn()
       }
     }
     await until('answered', () => answers.length === 1)
@@ -435,7 +264,7 @@ test('a drain says so at once, lets streams finish, and ends', () =>
     assert.equal(client.of(type.headers, 5).length, 0)
     for (let i = 0; i < 200 && listener.connections > 0; i++) {
       clock.advance(20)
-      await turn()
+      await nextTurn()
     }
     clock.advance(20)
     await drained
@@ -475,11 +304,4 @@ test('the handler sees the peer and nothing of the frames', () =>
     assert.equal(exchange.remotePort, client.socket.localPort)
     assert.equal(headerOf(exchange.head.headers, 'host'), 'door.test')
     assert.throws(() => exchange.tunnel([], undefined as never), /no tunnel/)
-  }))
-
-test('calm is asked of who floods us', () =>
-  withDoor({}, async ({ client }) => {
-    client.send(...Array.from({ length: 400 }, () => frame(type.ping, 0, 0, Buffer.alloc(8))))
-    const goaway = await client.frame((one) => one.type === type.goaway)
-    assert.equal(codeOf(goaway?.payload, 4), calm)
   }))

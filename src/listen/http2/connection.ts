@@ -88,6 +88,7 @@ export class Http2Connection implements OpenConnection {
   opened(stream: ServerHttp2Stream, fields: readonly string[], isComplete: boolean): void {
     const { limits, clock } = this.context
     const nowMs = clock.nowMs()
+    if (stream.destroyed || stream.closed) return this.#openedGone(stream, nowMs)
     const head = readHttp2Head(fields, limits)
     const exchange = new Http2Exchange(this, stream, isHttp2HeadError(head) ? undefined : head, nowMs)
     exchange.index = this.#exchanges.push(exchange) - 1
@@ -119,6 +120,12 @@ export class Http2Connection implements OpenConnection {
 
   sessionClosed(): void {
     this.context.closed(this)
+  }
+
+  /** A stream that was reset in the packet that opened it: nobody need know of it. */
+  #openedGone(stream: ServerHttp2Stream, nowMs: number): void {
+    stream.on('error', ignore)
+    if (!this.#resets.admits(nowMs)) this.#calm()
   }
 
   #headRefusal(exchange: Http2Exchange, head: Http2RequestHead): Refusal | undefined {

@@ -12,9 +12,13 @@ const dropped: ReadonlySet<string> = new Set([
   'trailer',
 ])
 
+/** The greatest that the library sends. What is beyond is unknown to everybody, and a mistake of the engine. */
+const greatestStatus = 599
+const badGateway = 502
+
 /** The head of an answer as `respond` of node:http2 takes it: flat, the status first. */
 export function responseFields(status: number, added: HeaderList, headers: HeaderList): string[] {
-  const fields = [':status', String(status)]
+  const fields = [':status', String(status > greatestStatus ? badGateway : status)]
   for (const list of [added, headers]) {
     for (let i = 0; i < list.length; i += 2) {
       const name = (list[i] as string).toLowerCase()
