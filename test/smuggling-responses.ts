@@ -35,6 +35,13 @@ const rows: readonly Row[] = [
     'RFC 9112 7.1.2: dropped',
     body,
   ],
+  [
+    'a connection option in the trailers',
+    `${ok}${coding}\r\n8\r\n${body}\r\n0\r\nconnection: close\r\n\r\n`,
+    'cut',
+    'RFC 9110 6.5.1: what concerns the connection stands in the head',
+    body,
+  ],
   ['a length and chunks', `${ok}${length}${coding}\r\n${chunks}`, 'refused', 'RFC 9112 6.3: both is an attack'],
   ['two lengths, different', `${ok}${length}content-length: 0\r\n\r\n${body}`, 'refused', 'RFC 9112 6.3'],
   ['two lengths, equal', `${ok}${length}${length}\r\n${body}`, 'refused', 'RFC 9112 6.3: allows to refuse it'],

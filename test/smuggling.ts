@@ -93,6 +93,12 @@ export const requestCases: readonly RequestCase[] = [
       'RFC 9110 6.5.1: routing may not stand in trailers',
     ],
     [
+      'a connection option in the trailers',
+      chunked(`10\r\n${body}\r\n0\r\nconnection: close\r\n\r\n${inner}`),
+      bad,
+      'RFC 9110 6.5.1: llhttp, and what stands behind it, would end the connection here',
+    ],
+    [
       'other trailers',
       chunked(`10\r\n${body}\r\n0\r\nx-checksum: y\r\nauthorization: z\r\n\r\n`),
       'served',

@@ -24,8 +24,18 @@ const maxSizeDigits = 8
 /** Of all extensions and trailers of a body together: nothing of them is used. */
 const maxExtraBytes = 16 * 1024
 
-/** Fields that would frame the message again if someone merged the trailers into the head. */
-const framingFields: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'host'])
+/**
+ * Fields of the message's frame, its route and its connection (RFC 9110 6.5.1). Whoever merges trailers into the head, as
+ * llhttp does for `connection`, would read the rest of the stream otherwise.
+ */
+const headOnly: ReadonlySet<string> = new Set([
+  'content-length',
+  'transfer-encoding',
+  'host',
+  'connection',
+  'proxy-connection',
+  'upgrade',
+])
 
 /**
  * Decodes the chunked transfer coding (RFC 9112 7.1) strictly: hexadecimal sizes of at most 8 digits, CRLF only,
@@ -163,8 +173,7 @@ export class ChunkDecoder {
       this.#state = state.trailerName
     } else if (byte !== 0x3a || this.#trailerName === '')
       this.error = 'a trailer name is not a token followed by a colon'
-    else if (framingFields.has(this.#trailerName.toLowerCase()))
-      this.error = 'a trailer that may only stand in the head'
+    else if (headOnly.has(this.#trailerName.toLowerCase())) this.error = 'a trailer that may only stand in the head'
     else this.#state = state.trailerValue
   }
 }
