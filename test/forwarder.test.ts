@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { manualClock } from '#core/manual-clock.ts'
+import { refuse } from '#core/refusal.ts'
 import {
   answers,
   engine,
@@ -13,6 +15,7 @@ import {
   type Script,
   setting,
   sseHead,
+  until,
 } from '#test/forward-case.ts'
 
 const failures: readonly { name: string; script: Script; reason: string }[] = [
@@ -118,6 +121,38 @@ test('a connection that its engine closed while idle is replaced without countin
   finish(at)
 })
 
+test('a connection that breaks under an engine at work is a failure, and the request is not sent again unasked', async () => {
+  // Once every used connection that broke before the answer was taken for one closed while idle, however late.
+  const clock = manualClock(1000)
+  let asked = 0
+  const script: Script = (socket) => {
+    if (++asked === 1) return socket.write(ok)
+    clock.advance(1500)
+    socket.resetAndDestroy()
+  }
+  const at = setting([await engine(script)], clock)
+  const retry = { afterSent: 0 }
+  await forward(at, { retry })
+  const { refusal } = await forward(at, { retry })
+  assert.deepEqual([refusal?.reason, asked, at.table.consecutiveErrors[0]], ['upstream-reset', 2, 1])
+  finish(at)
+})
+
+test('a try that failed does not count in the time to first byte of the endpoint that answered', async () => {
+  const clock = manualClock(1000)
+  const late: Script = (socket) => {
+    clock.advance(1500)
+    socket.resetAndDestroy()
+  }
+  const at = setting(
+    [await engine(late), await engine((socket) => socket.write(`${sseHead}${eventChunk}0\r\n\r\n`))],
+    clock,
+  )
+  await forward(at)
+  assert.equal(at.table.ttftMs[1], 0)
+  finish(at)
+})
+
 test('connections are kept and used again', async () => {
   const at = setting([await engine(answers)])
   for (let i = 0; i < 5; i++) await forward(at)
@@ -129,6 +164,13 @@ const silences: readonly { name: string; script: Script; advanceMs: number; stat
   {
     name: 'never begins to answer',
     script: () => {},
+    advanceMs: 2200,
+    status: 0,
+    reason: 'upstream-first-byte-timeout',
+  },
+  {
+    name: 'sends its head and nothing more',
+    script: (socket) => socket.write(sseHead),
     advanceMs: 2200,
     status: 0,
     reason: 'upstream-first-byte-timeout',
@@ -158,6 +200,41 @@ for (const { name, script, advanceMs, status, reason } of silences) {
     finish(at)
   })
 }
+
+test('an engine that sends its head at once has the time of a first byte for its first content', async () => {
+  // Once the head began the shorter pause of mid-stream, which cut streams that waited in the engine's queue.
+  const clock = manualClock(1000)
+  const sockets: Socket[] = []
+  const script: Script = (socket) => {
+    sockets.push(socket)
+    socket.write(sseHead)
+  }
+  const at = setting([await engine(script)], clock)
+  const exchange = new RecordedExchange()
+  const ended = forward(at, { exchange })
+  await until(() => sockets.length > 0)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  clock.advance(200)
+  clock.advance(1600)
+  assert.equal(at.forwarder.active, 1)
+  sockets[0]?.write(`${eventChunk}0\r\n\r\n`)
+  await ended
+  assert.deepEqual([exchange.status, exchange.text, exchange.how], [200, event, 'end'])
+  finish(at)
+})
+
+test('a stream that a drain ends is no fault of its engine', async () => {
+  // Once every stream that was cut was booked as the upstream's error.
+  const at = setting([await engine((socket) => socket.write(sseHead + eventChunk))])
+  const exchange = new RecordedExchange()
+  const ended = forward(at, { exchange })
+  await until(() => exchange.status === 200)
+  at.forwarder.endAll(refuse('draining', 'The gateway ends.'))
+  const { outcome } = await ended
+  assert.deepEqual([outcome.errorSource, outcome.refusal, outcome.cut], [undefined, 'draining', true])
+  assert.ok(exchange.text.includes('"error"'))
+  finish(at)
+})
 
 test('a client that leaves takes its request from the engine at once', async () => {
   const at = setting([await engine((socket) => socket.write(sseHead + eventChunk))])

@@ -11,6 +11,8 @@ import type { Decision } from './decide.ts'
 export interface RunOwner {
   refuseWith(exchange: Exchange, refusal: Refusal, outcome: OutcomeDraft): void
   record(outcome: OutcomeDraft): void
+  /** Reports a mistake of ours; returns what the client is told. */
+  faulted(caught: unknown, outcome: OutcomeDraft): Refusal
 }
 
 /** What a run is made from. */
@@ -18,7 +20,7 @@ export interface RunPlan {
   readonly exchange: Exchange
   readonly request: InferenceRequest
   readonly outcome: OutcomeDraft
-  readonly decision: Decision
+  readonly decision: Pick<Decision, 'choose'>
   readonly exposeEndpoint: boolean
   /** Already counted up; counted down when the run ends. */
   readonly inFlight: Gauge
@@ -31,7 +33,7 @@ export class RequestRun implements ForwardJob {
   readonly outcome: OutcomeDraft
   readonly exposeEndpoint: boolean
   readonly #owner: RunOwner
-  readonly #decision: Decision
+  readonly #decision: Pick<Decision, 'choose'>
   readonly #inFlight: Gauge
 
   constructor(owner: RunOwner, plan: RunPlan) {
@@ -44,8 +46,13 @@ export class RequestRun implements ForwardJob {
     this.#inFlight = plan.inFlight
   }
 
+  /** A fault in a plug-in is a refusal here: thrown into the proxy it would leave a call that never ends. */
   choose(tried: readonly number[]): Destination | Refusal {
-    return this.#decision.choose(tried)
+    try {
+      return this.#decision.choose(tried)
+    } catch (caught) {
+      return this.#owner.faulted(caught, this.outcome)
+    }
   }
 
   refused(refusal: Refusal): void {

@@ -73,11 +73,15 @@ export class RequestServer implements ExchangeHandler {
     try {
       this.#serve(exchange, outcome)
     } catch (caught) {
-      const fault = faultFrom(caught)
-      this.#ports.onFault(fault, outcome.requestId)
-      outcome.errorSource = fault.source
-      this.refuseWith(exchange, refuse('internal-error', 'The gateway made a mistake. Try again.'), outcome)
+      this.refuseWith(exchange, this.faulted(caught, outcome), outcome)
     }
+  }
+
+  faulted(caught: unknown, outcome: OutcomeDraft): Refusal {
+    const fault = faultFrom(caught)
+    this.#ports.onFault(fault, outcome.requestId)
+    outcome.errorSource = fault.source
+    return refuse('internal-error', 'The gateway made a mistake. Try again.')
   }
 
   refuse(exchange: Exchange, refusal: Refusal): void {

@@ -18,6 +18,12 @@ import { upstreamBody, upstreamHead } from './upstream-request.ts'
 const restartPauseMs = 75
 
 /**
+ * So soon after the request was sent an idle connection breaks that its endpoint was closing: within a round trip. One
+ * that breaks later breaks under an endpoint at work on the request.
+ */
+const keepAliveRaceMs = 1000
+
+/**
  * What went before a retry. `connect`: the endpoint never had the request. `declined`: it said politely that it has no
  * room. `sent`: it had the request and broke off or gave up, which may be the request's doing.
  */
@@ -48,6 +54,8 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   #wasRestarted = false
   /** The answer has begun for the client, and what that says of the endpoints is told. */
   #isCommitted = false
+  /** When the try under way was sent. */
+  #sentAtMs = 0
   #attribution: Attribution | undefined = undefined
   #deadlineMs = Number.POSITIVE_INFINITY
   #totalDeadlineMs = Number.POSITIVE_INFINITY
@@ -92,6 +100,8 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     const destination = this.#destination
     if (destination === undefined) return
     if (isRetryableStatus(head.status) && this.#retryStatus(head, destination)) return
+    // Engines send the head of a stream at once and compute its first token afterwards: the longer deadline stays.
+    if (this.#stage === stage.connecting) this.#noteConnected()
     this.#stage = stage.answering
     const { exchange, request, outcome, exposeEndpoint } = this.#job
     this.#reply = new ReplyStream(exchange, head, {
@@ -105,7 +115,6 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
       },
     })
     outcome.status = head.status
-    this.#deadlineMs = this.#forwarder.clock.nowMs() + destination.modelServer.timeouts.idleMs
   }
 
   data(buffer: Buffer, start: number, end: number): void {
@@ -123,9 +132,10 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
 
   readEnd(): boolean {
     const reply = this.#reply
-    if (reply === undefined || this.#stage !== stage.answering) return true
+    const { outcome } = this.#job
+    if (reply === undefined || this.#stage !== stage.answering || outcome.responseBytes === 0) return true
     const nowMs = this.#forwarder.clock.nowMs()
-    this.#job.outcome.lastTokenAtMs = nowMs
+    outcome.lastTokenAtMs = nowMs
     this.#deadlineMs = nowMs + (this.#destination?.modelServer.timeouts.idleMs ?? 0)
     return reply.flush()
   }
@@ -148,7 +158,8 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     if (this.#stage === stage.ended) return
     this.#connection = undefined
     const destination = this.#destination
-    if (failure.isStale && destination !== undefined && !this.#wasStale) {
+    const isRace = failure.isStale && this.#forwarder.clock.nowMs() - this.#sentAtMs < keepAliveRaceMs
+    if (isRace && destination !== undefined && !this.#wasStale) {
       // The engine closed an idle connection while the request was under way to it: not a failure, try it afresh. Once:
       // an engine that dies of the request looks the same.
       this.#wasStale = true
@@ -184,6 +195,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     this.#usageInjected = body.usageInjected
     this.#connection = connection
     const nowMs = this.#forwarder.clock.nowMs()
+    this.#sentAtMs = nowMs
     if (Number.isNaN(outcome.sentAtMs)) outcome.sentAtMs = nowMs
     this.#stage = connection.isConnected ? stage.sent : stage.connecting
     this.#deadlineMs =
@@ -305,10 +317,11 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     })
   }
 
-  /** The engine sent nothing for too long: unless it is the client who does not read. */
+  /** The engine sent nothing of a body, or no more of it, for too long: unless it is the client who does not read. */
   #stalled(nowMs: number): void {
     const idleMs = this.#destination?.modelServer.timeouts.idleMs ?? 0
     if (this.#reply?.isBlocked === true) this.#deadlineMs = nowMs + idleMs
+    else if (this.#job.outcome.responseBytes === 0) this.#attemptFailed('upstream-first-byte-timeout', false)
     else this.#attemptFailed('upstream-idle-timeout', false)
   }
 
@@ -339,7 +352,8 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     if (reply === undefined || !reply.hasStarted) return this.#refuse(refusal)
     this.#stage = stage.ended
     outcome.refusal = refusal.reason
-    outcome.errorSource = 'upstream'
+    // A drain or the total deadline ends it from our side.
+    if (refusal.reason.startsWith('upstream-')) outcome.errorSource = 'upstream'
     outcome.cut = true
     outcome.usage = reply.usage
     outcome.upstreamEndAtMs = this.#forwarder.clock.nowMs()
@@ -400,7 +414,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
   #observe(lease: Lease, status: number): void {
     const { outcome, request } = this.#job
     if (status < 200 || status >= 300 || !request.stream) return
-    lease.observeTtft(outcome.firstTokenAtMs - outcome.sentAtMs)
+    lease.observeTtft(outcome.firstTokenAtMs - this.#sentAtMs)
     const tokens = outcome.usage.outputTokens ?? 0
     if (tokens > 1) lease.observeTpot((outcome.lastTokenAtMs - outcome.firstTokenAtMs) / (tokens - 1))
   }

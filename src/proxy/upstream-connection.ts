@@ -55,7 +55,7 @@ export class UpstreamConnection {
   ) {
     this.#owner = owner
     this.#socket = tls === undefined ? this.#connectPlain(endpoint, readBuffer) : this.#connectTls(tls)
-    this.#socket.on('error', (error: Error) => this.#lost(error.message))
+    this.#socket.on('error', (error: Error) => this.#lost(detailOf(error)))
     this.#socket.on('end', () => this.#ended())
     this.#socket.on('close', () => this.#lost('the connection was closed'))
   }
@@ -158,6 +158,8 @@ export class UpstreamConnection {
   #ended(): void {
     const handler = this.#handler
     if (handler === undefined) return this.#drop()
+    // The other side ended the handshake of TLS: it never had the request.
+    if (!this.#connected) return this.#lost('the connection was closed before it was made')
     if (this.#reader.endOfInput()) return this.#complete(handler)
     this.#fail('upstream-reset', 'the connection was closed in the middle of an answer')
   }
@@ -182,4 +184,9 @@ export class UpstreamConnection {
     this.#socket.destroy()
     this.#owner.closed(this)
   }
+}
+
+/** What the system said. Of a name with several addresses, none of which answers, only the code says something. */
+function detailOf(error: NodeJS.ErrnoException): string {
+  return error.message === '' ? (error.code ?? error.name) : error.message
 }

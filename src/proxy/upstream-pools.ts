@@ -10,6 +10,8 @@ const maxIdle = 512
  * (model-servers.md 1.1.3), and a request sent into that moment has to be repeated.
  */
 const defaultIdleMs = 4_000
+/** However long an endpoint announces: what stands between may have forgotten the connection by then. */
+const longestIdleMs = 120_000
 const sweepMs = 1_000
 const readBufferBytes = 64 * 1024
 
@@ -66,7 +68,7 @@ export class UpstreamPool implements UpstreamOwner {
     let expired = 0
     for (const connection of this.#idle) {
       const announced = connection.keepAliveMs
-      const idleMs = announced === undefined ? defaultIdleMs : Math.max(announced - 1_000, 0)
+      const idleMs = announced === undefined ? defaultIdleMs : Math.min(Math.max(announced - 1_000, 0), longestIdleMs)
       if (nowMs - connection.idleSinceMs < idleMs) break
       expired++
     }

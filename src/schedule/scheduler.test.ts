@@ -296,6 +296,17 @@ describe('compiling refuses', () => {
   })
 })
 
+test('an ejected endpoint that a filter keeps from a request does not keep its probe from the next one', () => {
+  // Once the first endpoint whose ejection was over stood before all others for as long as nobody could probe it.
+  const { table, scheduler } = setUp({ filters: [{ type: 'only', parameters: { slots: [1, 2] } }] })
+  for (const slot of [0, 1]) table.ejected[slot] = 1
+  const { endpoint, lease, decision } = picked(scheduler.pick('a/a', request, []))
+  assert.deepEqual([endpoint.id, table.probe[1], table.probe[0]], ['h:1', table.held.holder, 0])
+  assert.match(decision.text(), /probe/)
+  lease.release()
+  assert.equal(openLeases(table), 0)
+})
+
 test('a picker that chooses what was not offered is a fault, and nothing is reserved', () => {
   const { scheduler, table } = setUp({ picker: { type: 'best', parameters: { beyond: true } } })
   assert.throws(() => scheduler.pick('a/a', request, []), /not offered/)

@@ -126,13 +126,16 @@ class GroupScheduler implements Scheduler {
   #probe(group: Group, request: ScheduleRequest, recorder: DecisionRecorder | undefined): EndpointPick | undefined {
     const { modelServer, slots, profile } = group
     const candidates = this.#candidates
-    const slot = slotToProbe(this.#table, candidates, this.#clock.nowMs())
-    const endpoint = this.#endpoints[slot]
-    if (endpoint === undefined) return undefined
-    candidates.slots[0] = slot
-    candidates.count = 1
-    profile.filter(request, candidates, undefined)
-    if (candidates.count === 1) {
+    const nowMs = this.#clock.nowMs()
+    // One that may not serve this request must not stand before another one that may.
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slots[i]!
+      const endpoint = this.#endpoints[slot]
+      if (endpoint === undefined || !awaitsProbe(this.#table, slot, nowMs)) continue
+      candidates.slots[0] = slot
+      candidates.count = 1
+      profile.filter(request, candidates, undefined)
+      if (candidates.count === 0) continue
       const lease = acquire(this.#table, endpoint, request.promptBytes, modelServer.ejection)
       if (lease.claimProbe()) {
         recorder?.filtered('probe', candidates)
@@ -203,15 +206,6 @@ function isAwake(table: EndpointTable, slot: number, clock: Clock): boolean {
 function anyEjected({ slots, count }: Candidates, { ejected }: EndpointTable): boolean {
   for (let i = 0; i < count; i++) if (ejected[slots[i]!] !== 0) return true
   return false
-}
-
-/** The first candidate whose ejection is over and that nobody probes, or -1. */
-function slotToProbe(table: EndpointTable, { slots, count }: Candidates, nowMs: number): number {
-  for (let i = 0; i < count; i++) {
-    const slot = slots[i]!
-    if (awaitsProbe(table, slot, nowMs)) return slot
-  }
-  return -1
 }
 
 function countEjected({ ejected }: EndpointTable, slots: Int32Array): number {

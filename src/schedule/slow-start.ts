@@ -40,6 +40,8 @@ export function thinSlowStarters(candidates: Candidates, ports: SlowStartPorts):
     const isIn = share >= 1 || (rng() < share && Atomics.load(table.inFlight, slot) < Math.max(1, share * mean))
     if (isIn) slots[kept++] = slot
   }
+  // Another thread may have brought the others back since they were counted.
+  if (kept === 0) return false
   candidates.count = kept
   return kept < count
 }

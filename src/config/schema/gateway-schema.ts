@@ -16,8 +16,9 @@ export const listenerTlsSchema = strict({
     .describe('Further certificates: the name that a client asks for (SNI) chooses the one that is made out to it.'),
   clientCaFile: text(4096).optional().describe('PEM file of the authority whose clients are let in (mutual TLS).'),
   clientAuth: oneOf(['required', 'optional'])
-    .prefault('required')
-    .describe('Whether a client must show a certificate, with `clientCaFile`. One that is shown must be valid.'),
+    .optional()
+    .describe('Whether a client must show a certificate, with `clientCaFile`. One that is shown must be valid.')
+    .meta({ defaultText: '`required`' }),
   minVersion: oneOf(['1.2', '1.3']).prefault('1.2').describe('Oldest version of TLS.'),
 })
 

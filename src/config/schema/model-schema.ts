@@ -78,7 +78,7 @@ export const endpointSchema = strict({
 /** The timeouts. */
 export const timeoutsSchema = strict({
   connect: duration(1).prefault('5s').describe('For the connection to an endpoint.'),
-  firstByte: duration(1).prefault('120s').describe('From the request to the first byte of the answer, per try.'),
+  firstByte: duration(1).prefault('120s').describe("From the request to the first byte of the answer's body, per try."),
   idle: duration(1).prefault('60s').describe('Longest pause in the middle of an answer.'),
   total: duration(0).prefault('0').describe('Whole request; `0` means no limit.'),
   tunnelIdle: duration(1).prefault('10m').describe('Longest silence of a WebSocket of the realtime API.'),
@@ -91,7 +91,7 @@ export const retrySchema = strict({
   afterSent: wholeNumber(0, 10)
     .prefault(1)
     .describe(
-      'How many of them may follow an endpoint that had the whole request and broke off: it may be the request.',
+      'How many of them may follow an endpoint that had the whole request and broke off: it may be the request. A kept connection that breaks within a second of the request does not count: the endpoint had closed it.',
     ),
 })
 

@@ -10,6 +10,19 @@ const resting = { ...ready, restUntilMs: 1001 }
 const ejected = { ...ready, ejected: 1 }
 const rested = { ...ready, restUntilMs: 1000 }
 
+test('the last endpoint stays when another thread ejects it while it is looked at', () => {
+  // Once it was dropped then, and the request refused for want of endpoints.
+  const { loads, ...candidates } = candidatesOf([ejected, ready])
+  const [, last = -1] = candidates.slots
+  let reads = 0
+  const changing = new Proxy(loads.ejected, {
+    get: (column, key) => (key === String(last) && ++reads > 1 ? 1 : Reflect.get(column, key, column)),
+  })
+  const seen = { ...candidates, loads: { ...loads, ejected: changing } }
+  usable.create({}, { rng: () => 0 }).filter(scheduleRequest({ nowMs: 1000 }), seen)
+  assert.deepEqual(leftOf(seen), [0, 1])
+})
+
 describe('of the endpoints', () => {
   const cases: { name: string; rows: LoadRow[]; left: number[] }[] = [
     { name: 'all stay when all are ready', rows: [ready, ready], left: [0, 1] },

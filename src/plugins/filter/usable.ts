@@ -33,7 +33,8 @@ export const usable = definePlugin({
         const slot = slots[i]!
         if (isAwake(loads, slot, nowMs)) slots[kept++] = slot
       }
-      candidates.count = kept
+      // Another thread may have ejected the last of them since they were counted.
+      if (kept > 0) candidates.count = kept
     },
   }),
 })
