@@ -6,7 +6,16 @@ import type { EndpointReport, ModelReport } from '#observe/status-report.ts'
 import { listModels } from '#route/list-models.ts'
 import type { ScrapeStatus } from '#scraper/scrape-ports.ts'
 
-const healthNames = { [health.unknown]: 'unknown', [health.ready]: 'ready', [health.unready]: 'unready' } as const
+const healthNames = {
+  [health.unknown]: 'unknown',
+  [health.ready]: 'ready',
+  [health.unready]: 'unready',
+} as const
+
+/** A value of `health` in words. */
+export function healthName(value: number): EndpointReport['health'] {
+  return healthNames[value as 0 | 1 | 2] ?? 'unknown'
+}
 
 /** What the status page says of every endpoint: its row of the table and the state of its scrape. */
 export function reportEndpoints(
@@ -23,7 +32,7 @@ export function reportEndpoints(
         modelServer: server.key,
         endpoint: id,
         engine,
-        health: healthNames[(table.health[slot] ?? 0) as 0 | 1 | 2] ?? 'unknown',
+        health: healthName(table.health[slot] ?? 0),
         ...reportBreaker(table, slot, nowMs, server.ejection.slowStartMs),
         running: known(table.running[slot]),
         waiting: known(table.waiting[slot]),

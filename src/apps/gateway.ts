@@ -12,7 +12,7 @@ import type { ProcessLog } from '#observe/process-log.ts'
 import { readinessFrom, type StatusReport } from '#observe/status-report.ts'
 import { createHttpGet } from '#scraper/http-get.ts'
 import { createScraper, type Scraper } from '#scraper/scraper.ts'
-import { reportEndpoints, reportModels } from './control.ts'
+import { healthName, reportEndpoints, reportModels } from './control.ts'
 import { ControlMetrics } from './control-metrics.ts'
 import type { ThreadListener } from './data-messages.ts'
 import { DataThreads } from './data-threads.ts'
@@ -95,7 +95,10 @@ export class Gateway {
         scraped: () => {},
         failed: () => {},
         healthChanged: (endpoint, value, reason) => {
-          plan.log.info({ endpoint: endpoint.id, health: value, reason }, 'the health of an endpoint changed')
+          plan.log.info(
+            { endpoint: endpoint.id, health: healthName(value), reason },
+            'the health of an endpoint changed',
+          )
         },
       },
     })
@@ -295,8 +298,8 @@ export class Gateway {
     const { log } = this.#plan
     const snapshot = this.#allocator.assign({ ...next, version: this.#snapshot.version + 1 })
     this.#adapterIds = assignAdapterIds(this.#names, snapshot)
-    if (snapshot.threads !== this.#snapshot.threads) {
-      const threads = this.#plan.threads
+    const { threads } = this.#plan
+    if (snapshot.threads !== this.#snapshot.threads && snapshot.threads !== threads) {
       log.warn({ threads }, "a change of 'threads' takes effect when the gateway is started anew")
     }
     const problem = await this.#threads?.apply(snapshot, this.#adapterIds)

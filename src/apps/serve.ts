@@ -29,6 +29,8 @@ export interface ServeOptions {
 
 /** Runs a gateway until a signal ends it, or another takes its place; resolves with the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
+  // By default it ends a process: one that is asked to be replaced before it serves only has nothing to hand over.
+  process.on('SIGUSR2', () => {})
   const following = new Following()
   const watch = new SnapshotWatch(options.config ?? fileURLToPath(quickstartFile), {
     env: options.env,

@@ -30,6 +30,15 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
+    'origins that no browser sends are refused: a page of theirs would never be let in',
+    'cors: { origins: [chat.example.com, "https://a.example/", "HTTPS://A.example:443", "http://a:8080", "null", "chrome-extension://abc"] }',
+    [
+      "1 «chat.example.com» cors.origins[0]: no browser sends item 1 of 'origins' as an origin (an origin has a scheme and a host, such as 'https://chat.example.com')",
+      "1 «\"https://a.example/\"» cors.origins[1]: no browser sends item 2 of 'origins' as an origin (write 'https://a.example')",
+      "1 «\"HTTPS://A.example:443\"» cors.origins[2]: no browser sends item 3 of 'origins' as an origin (write 'https://a.example')",
+    ],
+  ],
+  [
     'the certificate towards engines needs its key',
     'models: { m: { endpoints: ["https://a:1"], tls: { certFile: c.pem } } }',
     ["1 «tls» models.m.tls: 'certFile' and 'keyFile' go together"],
@@ -42,6 +51,17 @@ for (const [title, text, wanted] of bad) {
     assert.deepEqual(result.ok ? [] : problemLines(result.problems), wanted)
   })
 }
+
+test('a demand for client certificates without an authority is refused: it was taken for no demand once', () => {
+  const result = translateText('listeners: [{ tls: { certFile: a.crt, keyFile: a.key, clientAuth: required } }]')
+  const problems = result.ok ? [] : problemLines(result.problems)
+  assert.deepEqual(
+    problems.filter((line) => line.includes('clientAuth')),
+    [
+      "1 «required» listeners[0].tls.clientAuth: 'clientAuth' needs 'clientCaFile' (name the authority of the clients' certificates with 'clientCaFile', or remove it)",
+    ],
+  )
+})
 
 test('networks and single addresses of trusted proxies get their bits', () => {
   const { listeners } = snapshotOfText(

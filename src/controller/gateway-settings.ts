@@ -127,11 +127,16 @@ function listenerTls({ tls }: ListenerConfig, spot: Spot, ports: PemPorts): List
     const hint = "give both, or 'certificates' with at least one"
     complain(ports.findings, spot, "'tls' needs 'certFile' and 'keyFile'", { spot: 'key', hint })
   }
+  // Without an authority nobody is asked for a certificate: who wrote this believes otherwise.
+  if (clientAuth !== undefined && clientCaFile === undefined) {
+    const hint = "name the authority of the clients' certificates with 'clientCaFile', or remove it"
+    complain(ports.findings, below(spot, 'clientAuth'), "'clientAuth' needs 'clientCaFile'", { hint })
+  }
   return {
     certificates: files.map((file) => pairOf(file.pair, file.spot, ports)),
     clientCa:
       clientCaFile === undefined ? undefined : pemOf(clientCaFile, 'CERTIFICATE', below(spot, 'clientCaFile'), ports),
-    clientAuth,
+    clientAuth: clientAuth ?? 'required',
     minVersion: `TLSv${minVersion}`,
   }
 }
@@ -146,6 +151,14 @@ function corsOf(parts: readonly ShortFormPart[], findings: Findings): CorsPlan |
       hint,
     })
   }
+  for (const [index, origin] of origins.entries()) {
+    const meant = originSent(origin)
+    if (meant === origin.toLowerCase()) continue
+    const example = meant ?? 'https://chat.example.com'
+    const hint = meant === undefined ? `an origin has a scheme and a host, such as '${example}'` : `write '${example}'`
+    const message = `no browser sends item ${index + 1} of 'origins' as an origin`
+    complain(findings, below(part.spot, 'cors', 'origins', index), message, { hint })
+  }
   return {
     origins: origins.map((origin) => origin.toLowerCase()),
     headers: headers?.map((name) => name.toLowerCase()),
@@ -153,6 +166,15 @@ function corsOf(parts: readonly ShortFormPart[], findings: Findings): CorsPlan |
     credentials,
     maxAgeMs: maxAge,
   }
+}
+
+/** The origin as browsers spell it (RFC 6454 6.2): no path, no default port; undefined when it cannot be one. */
+function originSent(origin: string): string | undefined {
+  if (origin === '*' || origin === 'null') return origin
+  if (!/^[a-z][a-z\d+.-]*:\/\/[^/?#@\s]/i.test(origin) || !URL.canParse(origin)) return undefined
+  const { origin: known, protocol, host } = new URL(origin)
+  // Schemes that the URL standard does not know, such as those of browser extensions.
+  return known === 'null' ? `${protocol}//${host}` : known
 }
 
 /** What PEM files are read and judged with. */

@@ -361,6 +361,12 @@ describe('the head of an answer', () => {
       /^HTTP\/1\.1 200 OK\r\ndate: Thu, 01 Jan 1970 00:16:40 GMT\r\nx: y\r\ncontent-length: 1\r\n\r\nz$/,
     ],
     [
+      'that an engine gave in place of a WebSocket has one date: it had two once',
+      (exchange) => exchange.reply(404, ['date', 'x'], Buffer.from('z')),
+      get,
+      /^HTTP\/1\.1 404 Not Found\r\ndate: x\r\ncontent-length: 1\r\n\r\nz$/,
+    ],
+    [
       'of an upstream has the date that the upstream gave it, or none',
       (exchange) => {
         exchange.start(200, ['x', 'y'], 1, true)

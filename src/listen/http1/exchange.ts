@@ -7,7 +7,7 @@ import type {
   TunnelObserver,
 } from '#contracts/exchange.ts'
 import { Fault } from '#core/fault.ts'
-import { type HeaderList, headerValues } from '#core/header-list.ts'
+import { type HeaderList, headerOf, headerValues } from '#core/header-list.ts'
 import type { RefusalReason } from '#core/refusal.ts'
 import type { Body } from '#core/request.ts'
 import { clientOrigin, type TrustedProxies } from '#listen/client-origin.ts'
@@ -91,7 +91,9 @@ export class Http1Exchange implements Exchange {
   reply(status: number, headers: HeaderList, body: Buffer): void {
     const isHead = this.head.method === 'HEAD'
     const date = this.#connection.context.date
-    if (date !== undefined) this.addedHeaders = [...this.addedHeaders, 'date', date.now()]
+    // An answer that an engine gave in place of a WebSocket has a date of its own.
+    const isDated = headerOf(headers, 'date') !== undefined
+    if (date !== undefined && !isDated) this.addedHeaders = [...this.addedHeaders, 'date', date.now()]
     this.start(status, headers, body.length, !isHead && status !== 204)
     if (this.#framing !== framing.none) this.write(body, 0, body.length)
     this.end()

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { StatusReport } from '#observe/status-report.ts'
 import { MetricsPage } from './metrics.ts'
 import { freePorts } from './ports.ts'
-import { waitFor } from './wait.ts'
+import { sleep, waitFor } from './wait.ts'
 
 const root = join(import.meta.dirname, '..', '..', '..')
 
@@ -180,13 +180,19 @@ export class RunningGateway {
     const isQuiet = async (): Promise<boolean> => (await this.underWay()) === 0
     const quiet = this.hasExited
       ? undefined
-      : await waitFor('quiet gateway', isQuiet, 2000).catch((error: unknown) => error)
+      : await waitFor('quiet gateway', isQuiet, 2000).catch((error: unknown) => this.#unlessEnded(error))
     const code = await this.stop()
     rmSync(this.directory, { recursive: true, force: true })
     if (quiet instanceof Error) throw quiet
     assert.equal(code, 0, this.#stderr)
     if (this.#mayFault) return
     assert.doesNotMatch(this.#stderr, /internal|TypeError|ReferenceError|RangeError|\n {4}at /, 'a fault of its own')
+  }
+
+  /** A process that has just been ended by somebody else answers no more; that it has ended is heard a moment later. */
+  async #unlessEnded(error: unknown): Promise<unknown> {
+    for (let waitedMs = 0; waitedMs < 500 && !this.hasExited; waitedMs += 10) await sleep(10)
+    return this.hasExited ? undefined : error
   }
 
   async #isReady(): Promise<boolean> {
