@@ -2,6 +2,7 @@ import { BlockList, isIP, SocketAddress } from 'node:net'
 import type { ClientOrigin } from '#contracts/exchange.ts'
 import { type HeaderList, headerOf } from '#core/header-list.ts'
 import { lastElementStart, nodeAddress, parseForwardedElement } from '#wire/forwarded.ts'
+import { trimBlanks } from '#wire/http1/trim-blanks.ts'
 
 /** Networks whose forwarding headers are believed. */
 export interface TrustedProxies {
@@ -150,7 +151,7 @@ function elementsOf(headers: HeaderList, name: string): string[] {
     const value = headers[i + 1] as string
     for (let end = value.length; end >= 0; ) {
       const start = lastElementStart(value, end)
-      const text = value.slice(start, end).trim()
+      const text = trimBlanks(value.slice(start, end))
       if (text !== '') elements.push(text)
       if (elements.length >= maxHops) return elements
       end = start - 1

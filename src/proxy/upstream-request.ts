@@ -3,6 +3,7 @@ import type { ClientOrigin } from '#contracts/exchange.ts'
 import { type HeaderList, headerValues } from '#core/header-list.ts'
 import type { InferenceRequest } from '#core/request.ts'
 import { type ByteList, byteLength, byteRange, type Splice, spliceBytes } from '#struct/byte-list.ts'
+import { trimBlanks } from '#wire/http1/trim-blanks.ts'
 import { viaCount, viaElement } from '#wire/via.ts'
 import type { Destination } from './destination.ts'
 
@@ -135,7 +136,7 @@ export function connectionNames(headers: HeaderList): Set<string> | undefined {
   let names: Set<string> | undefined
   for (const value of headerValues(headers, 'connection')) {
     for (const token of value.split(',')) {
-      const name = token.trim().toLowerCase()
+      const name = trimBlanks(token).toLowerCase()
       if (name !== '' && name !== 'keep-alive' && name !== 'close') (names ??= new Set()).add(name)
     }
   }

@@ -1,3 +1,4 @@
+import { trimBlanks } from './http1/trim-blanks.ts'
 /** Name of this software in `via`, which proxies write instead of their address (RFC 9110 7.6.3). */
 export const viaPseudonym = 'infer-gateway'
 
@@ -9,7 +10,7 @@ export function viaCount(value: string): number {
   if (!value.includes(viaPseudonym)) return 0
   let count = 0
   for (const element of value.split(',')) {
-    const [, by] = element.trim().split(/[\t ]+/, 2)
+    const [, by] = trimBlanks(element).split(/[\t ]+/, 2)
     if (by === viaPseudonym) count++
   }
   return count

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { trimBlanks } from './http1/trim-blanks.ts'
 
 const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
@@ -11,6 +12,6 @@ export function acceptOf(key: string): string {
 export function tokensOf(values: readonly string[]): string[] {
   return values
     .flatMap((value) => value.split(','))
-    .map((token) => token.trim())
+    .map(trimBlanks)
     .filter((token) => token !== '')
 }

@@ -13,6 +13,7 @@ import type { Body } from '#core/request.ts'
 import { clientOrigin, type TrustedProxies } from '#listen/client-origin.ts'
 import type { ParsedRequestHead } from '#wire/http1/request-head.ts'
 import { statusText } from '#wire/http1/status-text.ts'
+import { trimBlanks } from '#wire/http1/trim-blanks.ts'
 import type { Http1Connection } from './connection.ts'
 
 const emptyHead: RequestHead = { method: '', target: '', headers: [] }
@@ -242,6 +243,6 @@ function wantsKeepAlive({ framing: { connection }, minor }: ParsedRequestHead): 
 /** Whether `upgrade` names `protocol`, with or without a version. */
 function asksFor(headers: HeaderList, protocol: string): boolean {
   for (const value of headerValues(headers, 'upgrade'))
-    for (const element of value.split(',')) if (element.trim().toLowerCase() === protocol) return true
+    for (const element of value.split(',')) if (trimBlanks(element).toLowerCase() === protocol) return true
   return false
 }

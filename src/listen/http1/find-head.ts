@@ -8,6 +8,7 @@ import {
   parseRequestHead,
   type RequestHeadError,
 } from '#wire/http1/request-head.ts'
+import { trimBlanks } from '#wire/http1/trim-blanks.ts'
 
 /** A complete head at the front of the input. */
 export interface FoundHead {
@@ -49,7 +50,7 @@ export function expectation(headers: HeaderList, minor: number): 'none' | 'conti
   let result: 'none' | 'continue' = 'none'
   for (const value of headerValues(headers, 'expect')) {
     for (const element of value.split(',')) {
-      const name = element.trim().toLowerCase()
+      const name = trimBlanks(element).toLowerCase()
       if (name === '100-continue') result = 'continue'
       else if (name !== '') return 'unknown'
     }

@@ -1,4 +1,5 @@
 import { charClass, charTable } from './chars.ts'
+import { trimBlanks } from './trim-blanks.ts'
 
 /** How the length of a message's body is told. */
 export interface Framing {
@@ -92,7 +93,7 @@ function noteField(framing: Framing, name: string, value: string): HeadError | u
       return undefined
     case 10:
       if (name === 'connection')
-        for (const token of value.split(',')) framing.connection.push(token.trim().toLowerCase())
+        for (const token of value.split(',')) framing.connection.push(trimBlanks(token).toLowerCase())
       return undefined
     case 14:
       return name === 'content-length' ? noteLength(framing, value) : undefined
