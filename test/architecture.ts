@@ -45,12 +45,12 @@ export const layers: readonly Layer[] = [
   {
     name: 'laboratory',
     folders: ['lab'],
-    mayImport: ['core', 'struct', 'contracts', 'sim', 'schedule', 'plugins', 'datastore', 'config'],
+    mayImport: ['core', 'struct', 'contracts', 'sim', 'schedule', 'scraper', 'plugins', 'datastore', 'config'],
   },
   {
     name: 'wiring',
     folders: ['apps'],
-    mayImport: [...base, ...services, ...state, ...steps, ...loops, 'plugins', 'pipeline', 'sim'],
+    mayImport: [...base, ...services, ...state, ...steps, ...loops, 'plugins', 'pipeline', 'sim', 'lab'],
   },
   { name: 'front', folders: ['cli'], mayImport: ['core', 'observe', 'config', 'apps'] },
 ]

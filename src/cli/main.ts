@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { checkCommand } from './commands/check.ts'
+import { labCommand } from './commands/lab.ts'
 import { serveCommand } from './commands/serve.ts'
 import { simCommand } from './commands/sim.ts'
 
@@ -33,5 +34,6 @@ const program = new Command('infer-gateway')
   .addCommand(serveCommand(version))
   .addCommand(checkCommand())
   .addCommand(simCommand())
+  .addCommand(labCommand())
 
 await program.parseAsync()

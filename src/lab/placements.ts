@@ -45,10 +45,10 @@ export function longestPrefix(): Placement {
   }
 }
 
-/** How many leading blocks are cached, by bisection: what follows a prefix is forgotten before it. */
-function cachedBlocks({ cache }: EngineModel, hashes: Float64Array): number {
+/** How many of the leading blocks (at most `most`) are cached, by bisection: what follows a prefix is forgotten before it. */
+export function cachedBlocks({ cache }: EngineModel, hashes: Float64Array, most = hashes.length): number {
   let low = 0
-  let high = hashes.length
+  let high = Math.min(most, hashes.length)
   while (low < high) {
     const middle = (low + high) >>> 1
     if (cache.find(hashes[middle]!) >= 0) low = middle + 1

@@ -1,0 +1,140 @@
+import type { EngineModel } from '#sim/model/engine-model.ts'
+import type { StepCost } from '#sim/model/step-time.ts'
+import type { Placed } from './arm.ts'
+import { mean, percentile } from './percentile.ts'
+
+/** Of one quantity over requests; milliseconds. */
+export interface Spread {
+  readonly mean: number
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+}
+
+/** What a run came to, over the requests that arrived while it was measured. */
+export interface RunMetrics {
+  readonly requests: number
+  readonly ttftMs: Spread
+  /** Time per output token after the first, over requests that have one. */
+  readonly tpotMs: Spread
+  readonly e2eMs: Spread
+  /** Time between tokens, over tokens: steps with decodes in the measured time. */
+  readonly itlMs: Spread
+  /** Output tokens of measured requests per second, from the end of the warm-up to the last token. */
+  readonly outputTokensPerSecond: number
+  /** Requests inside the objective per second of arrivals, and as a part of all. */
+  readonly goodputPerSecond: number
+  readonly goodShare: number
+  /** Part of the prompt tokens that was cached. */
+  readonly hitRatio: number
+  readonly preemptions: number
+  /** Requests of the endpoint that got most, against the mean. */
+  readonly requestsMaxOverMean: number
+  /** Requests in flight at the fullest endpoint, against the mean: its mean over arrivals. */
+  readonly inFlightMaxOverMean: number
+  /** Endpoints among which the requests of a group were spread: its mean over groups with more than one request. */
+  readonly copiesPerPrefix: number
+}
+
+/** Objectives (routing-algorithms.md 8): first token within 1 s and twice a cold prefill, 100 ms per token after it. */
+const objective = { ttftMs: 1_000, coldPrefills: 2, tpotMs: 100 } as const
+
+/** Gaps of half a millisecond to 10 s in steps of 2 %: enough for percentiles, and bounded. */
+const leastGapMs = 0.5
+const gapFactor = 1.02
+const gapCount = 501
+
+/** Times between tokens, counted by size. */
+export class TokenGaps {
+  readonly #counts = new Float64Array(gapCount)
+  #tokens = 0
+  #totalMs = 0
+
+  add(gapMs: number, tokens: number): void {
+    if (tokens === 0) return
+    const index = Math.round(Math.log(Math.max(gapMs, leastGapMs) / leastGapMs) / Math.log(gapFactor))
+    const bounded = Math.min(gapCount - 1, index)
+    this.#counts[bounded] = (this.#counts[bounded] ?? 0) + tokens
+    this.#tokens += tokens
+    this.#totalMs += gapMs * tokens
+  }
+
+  spread(): Spread {
+    return { mean: this.#totalMs / this.#tokens, p50: this.#at(0.5), p90: this.#at(0.9), p99: this.#at(0.99) }
+  }
+
+  #at(part: number): number {
+    let seen = 0
+    for (let i = 0; i < gapCount; i++) {
+      seen += this.#counts[i]!
+      if (seen >= part * this.#tokens && seen > 0) return leastGapMs * gapFactor ** i
+    }
+    return Number.NaN
+  }
+}
+
+/** What of a run is not in its requests. */
+export interface RunFrame {
+  readonly engines: readonly EngineModel[]
+  readonly gaps: TokenGaps
+  readonly warmUpMs: number
+  readonly measuredMs: number
+  readonly inFlightMaxOverMean: number
+}
+
+/** Computes the metrics of finished requests. */
+export function measure(placed: readonly Placed[], frame: RunFrame): RunMetrics {
+  const calls = placed.map(({ call }) => call)
+  const ttft = placed.map(({ arrival, call }) => call.firstTokenMs - arrival.atMs)
+  const tpot = calls.map((call) => (call.lastTokenMs - call.firstTokenMs) / (call.producedTokens - 1))
+  const cost = frame.engines[0]?.settings.cost
+  const isGood = placed.filter((each, i) => cost !== undefined && meets(each, cost, [ttft[i] ?? 0, tpot[i] ?? 0]))
+  const endMs = calls.reduce((latest, call) => Math.max(latest, call.lastTokenMs), frame.warmUpMs)
+  const sum = (value: (each: Placed) => number): number => placed.reduce((total, each) => total + value(each), 0)
+  const perEndpoint = new Float64Array(frame.engines.length)
+  for (const { endpoint } of placed) perEndpoint[endpoint] = (perEndpoint[endpoint] ?? 0) + 1
+  return {
+    requests: placed.length,
+    ttftMs: spreadOf(ttft),
+    tpotMs: spreadOf(tpot.filter((each) => Number.isFinite(each))),
+    e2eMs: spreadOf(placed.map(({ arrival, call }) => call.lastTokenMs - arrival.atMs)),
+    itlMs: frame.gaps.spread(),
+    outputTokensPerSecond: (sum(({ call }) => call.producedTokens) * 1e3) / (endMs - frame.warmUpMs),
+    goodputPerSecond: (isGood.length * 1e3) / frame.measuredMs,
+    goodShare: isGood.length / placed.length,
+    hitRatio: sum(({ call }) => call.cachedTokens) / sum(({ arrival }) => arrival.request.promptTokens),
+    preemptions: sum(({ call }) => call.preemptions),
+    requestsMaxOverMean: (Math.max(...perEndpoint) * perEndpoint.length) / placed.length,
+    inFlightMaxOverMean: frame.inFlightMaxOverMean,
+    copiesPerPrefix: copiesPerPrefix(placed),
+  }
+}
+
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = Float64Array.from(values)
+  return {
+    mean: mean(sorted),
+    p50: percentile(sorted, 0.5),
+    p90: percentile(sorted, 0.9),
+    p99: percentile(sorted, 0.99),
+  }
+}
+
+function meets({ arrival }: Placed, cost: StepCost, [ttftMs, tpotMs]: readonly [number, number]): boolean {
+  const { promptTokens } = arrival.request
+  const prefillMs = (cost.perTokenUs * promptTokens) / 1e3 + (cost.perPairNs * promptTokens ** 2) / 2e6
+  const isSmooth = !(tpotMs > objective.tpotMs)
+  return ttftMs <= objective.ttftMs + objective.coldPrefills * prefillMs && isSmooth
+}
+
+function copiesPerPrefix(placed: readonly Placed[]): number {
+  const groups = new Map<number, { requests: number; readonly endpoints: Set<number> }>()
+  for (const { arrival, endpoint } of placed) {
+    const group = groups.get(arrival.group) ?? { requests: 0, endpoints: new Set<number>() }
+    groups.set(arrival.group, group)
+    group.requests++
+    group.endpoints.add(endpoint)
+  }
+  const shared = [...groups.values()].filter(({ requests }) => requests > 1)
+  return shared.reduce((sum, { endpoints }) => sum + endpoints.size, 0) / shared.length
+}
