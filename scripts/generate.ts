@@ -4,11 +4,12 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { faultTable } from './generate/fault-table.ts'
 import { type Generator, replaceMarked } from './generate/generator.ts'
 import { importTable } from './generate/import-table.ts'
 import { references } from './generate/references.ts'
 
-const generators: readonly Generator[] = [importTable, ...references]
+const generators: readonly Generator[] = [importTable, faultTable, ...references]
 
 async function main(isCheck: boolean): Promise<number> {
   const stale: string[] = []
