@@ -1,13 +1,21 @@
 /**
  * A child process of streams.ts: opens so many streams through the gateway, reads every event and checks that none is
- * missing. On raw sockets.
+ * missing. On raw sockets, but for those that share sessions of HTTP/2.
  */
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { machineMs } from './streams-engine.ts'
 
 /** From the parent. */
 export type ClientCommand =
-  | { readonly kind: 'open'; readonly port: number; readonly streams: number }
+  | {
+      readonly kind: 'open'
+      readonly port: number
+      readonly streams: number
+      /** How many of them share sessions of HTTP/2, on `sharedPort`. */
+      readonly shared: number
+      readonly sharedPort: number
+    }
   /** Delays count from now on. */
   | { readonly kind: 'measure' }
   | { readonly kind: 'report' }
@@ -104,9 +112,41 @@ class ClientStream {
   }
 }
 
+function bodyOf(index: number): string {
+  return `{"model":"slow","messages":[{"role":"user","content":"stream ${index}"}],"stream":true}`
+}
+
 function request(index: number): string {
-  const body = `{"model":"slow","messages":[{"role":"user","content":"stream ${index}"}],"stream":true}`
+  const body = bodyOf(index)
   return `POST /v1/chat/completions HTTP/1.1\r\nhost: gateway.test\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+}
+
+const streamsPerSession = 200
+
+/** Opens streams that share connections. */
+async function openShared(port: number, first: number, count: number, tally: Tally): Promise<void> {
+  const opened: Promise<void>[] = []
+  let session: ClientHttp2Session | undefined
+  for (let i = 0; i < count; i++) {
+    if (session === undefined || i % streamsPerSession === 0) {
+      session = connectHttp2(`http://127.0.0.1:${port}`)
+      session.on('error', (error) => tally.problem(String(error)))
+    }
+    opened.push(openOn(session, first + i, tally))
+  }
+  await Promise.all(opened)
+}
+
+function openOn(session: ClientHttp2Session, index: number, tally: Tally): Promise<void> {
+  return new Promise((resolve) => {
+    const stream = new ClientStream(tally, resolve)
+    const headers = { ':method': 'POST', ':path': '/v1/chat/completions', 'content-type': 'application/json' }
+    const call = session.request(headers)
+    call.on('data', (bytes: Buffer) => stream.read(bytes))
+    call.on('error', (error) => tally.problem(String(error)))
+    call.on('close', () => stream.closed())
+    call.end(bodyOf(index))
+  })
 }
 
 function openStream(port: number, index: number, tally: Tally): Promise<void> {
@@ -123,16 +163,19 @@ function openStream(port: number, index: number, tally: Tally): Promise<void> {
 function main(): void {
   const tally = new Tally()
   const send = (message: ClientReport): void => void process.send?.(message)
-  const open = async (port: number, streams: number): Promise<void> => {
+  const open = async (command: Extract<ClientCommand, { kind: 'open' }>): Promise<void> => {
+    const { port, streams, shared, sharedPort } = command
+    const alone = streams - shared
     let next = 0
     const worker = async (): Promise<void> => {
-      while (next < streams) await openStream(port, next++, tally)
+      while (next < alone) await openStream(port, next++, tally)
     }
     await Promise.all(Array.from({ length: openAtOnce }, worker))
+    await openShared(sharedPort, alone, shared, tally)
     send({ kind: 'open', streams: streams - tally.lost })
   }
   process.on('message', (command: ClientCommand) => {
-    if (command.kind === 'open') void open(command.port, command.streams)
+    if (command.kind === 'open') void open(command)
     else if (command.kind === 'measure') tally.isMeasuring = true
     else {
       const sorted = tally.delays.subarray(0, tally.measured).toSorted()

@@ -23,6 +23,8 @@ export interface StartOptions {
   readonly directory?: string
   /** Serves everything in the directory instead of the one file. */
   readonly servesDirectory?: boolean
+  /** Listeners beside the main one. */
+  readonly moreListeners?: readonly Config[]
   /** Further options of `infer-gateway serve`. */
   readonly args?: readonly string[]
   /** Variables of its environment, beside those of this process. */
@@ -80,7 +82,7 @@ export class RunningGateway {
     const port = await freePorts.take()
     const adminPort = await freePorts.take()
     const base: Config = {
-      listeners: [{ name: 'main', address: '127.0.0.1', port }],
+      listeners: [{ name: 'main', address: '127.0.0.1', port }, ...(options.moreListeners ?? [])],
       admin: { address: '127.0.0.1', port: adminPort },
     }
     const file = join(directory, 'gateway.yaml')
