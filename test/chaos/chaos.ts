@@ -52,7 +52,7 @@ export interface ChaosResult {
   readonly longestStallMs: number
 }
 
-const limits = { bodyBytes: 1024 * 1024, headBytes: 64 * 1024, connections: 600 }
+const limits = { bodyBytes: 1024 * 1024, headBytes: 64 * 1024, connections: 1500 }
 
 interface Engines {
   readonly engines: readonly ChaosEngine[]
@@ -186,6 +186,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       takeLines()
       record.closeAll()
       for (const problem of sums.problems(await gateway.metrics())) record.violation(undefined, problem)
+      if (process.env.CHAOS_DEBUG) console.log(gateway.stderr.slice(0, 3000), JSON.stringify((await gateway.metrics()).samples.filter((s) => /too-many|restarts_total/.test(JSON.stringify(s)))))
       await gateway.close().catch((error: unknown) => record.violation(undefined, String(error)))
       return {
         requests: record.requests,

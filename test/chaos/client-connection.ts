@@ -72,7 +72,9 @@ export class ClientConnection {
 
   /** Leaves in one of three ways. */
   leave(how: 'destroy' | 'resetAndDestroy' | 'end'): void {
-    this.socket[how]()
+    // Node never closes a socket that is reset when its end is being sent.
+    if (how === 'resetAndDestroy' && !this.socket.writable) this.socket.destroy()
+    else this.socket[how]()
   }
 
   close(): void {

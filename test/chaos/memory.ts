@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { lineChart } from '#scripts/plot/line-chart.ts'
 import { slopeOf } from '#scripts/plot/slope.ts'
 import { type ChaosSample, runChaos } from './chaos.ts'
-import { endSoon } from './processes.ts'
+import { endWithoutCleanup } from './processes.ts'
 import { endingTable, summaryOf, violationText } from './report.ts'
 
 const { values } = parseArgs({
@@ -77,4 +77,4 @@ console.log(
     `${figures.heapMiBPerMillionRequests} MiB heap per million requests`,
 )
 process.exitCode = result.violations > 0 ? 1 : 0
-endSoon()
+endWithoutCleanup()

@@ -68,9 +68,10 @@ export function descriptorLimit(): number {
 }
 
 /**
- * Ends this process a moment from now, should a socket still keep it: one that is reset while its end is being sent is
- * never closed by Node 24. The gateway is another process; what it keeps is counted.
+ * Ends this process when it has nothing more to do, without closing what is left: a socket that is reset in the step in
+ * which it was ended is never closed by Node 24, whose own end then waits for it for ever. The gateway is another
+ * process; what it keeps is counted.
  */
-export function endSoon(): void {
-  setTimeout(() => process.exit(), 1000).unref()
+export function endWithoutCleanup(): void {
+  process.once('beforeExit', () => process.exit())
 }

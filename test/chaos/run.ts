@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util'
 import { runChaos } from './chaos.ts'
-import { endSoon } from './processes.ts'
+import { endWithoutCleanup } from './processes.ts'
 import { endingTable, summaryOf, violationText } from './report.ts'
 
 const { values } = parseArgs({
@@ -32,4 +32,4 @@ console.log(endingTable(result))
 for (const violation of result.firstViolations) console.log(`\n${violationText(violation, seed)}`)
 console.log(`\n${summaryOf(seed, result)}`)
 process.exitCode = result.violations > 0 ? 1 : 0
-endSoon()
+endWithoutCleanup()

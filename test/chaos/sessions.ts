@@ -361,9 +361,7 @@ async function crowd(session: Session): Promise<void> {
   const { context, rng } = session
   context.record.crowds++
   const connections = await Promise.all(
-    Array.from({ length: Math.floor(context.limits.connections * 0.7) }, () =>
-      ClientConnection.open(context.port, addressOf(session)),
-    ),
+    Array.from({ length: context.limits.connections }, () => ClientConnection.open(context.port, addressOf(session))),
   )
   await sleep(100 + rng() * 200)
   for (const connection of connections) connection?.leave(drawLeave(rng))

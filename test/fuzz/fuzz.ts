@@ -3,7 +3,7 @@ import { mutate } from './mutate.ts'
 import { Random } from './random.ts'
 
 /** How far a run has come. */
-export interface Progress {
+interface Progress {
   readonly cases: number
   readonly accepted: number
   readonly found: Finding | undefined
