@@ -2,13 +2,6 @@ import type { Codec } from './codec.ts'
 import { mutate } from './mutate.ts'
 import { Random } from './random.ts'
 
-/** How far a run has come. */
-interface Progress {
-  readonly cases: number
-  readonly accepted: number
-  readonly found: Finding | undefined
-}
-
 /** A case that the readers disagree on, as small as it could be made. */
 export interface Finding {
   /** As latin1. */
