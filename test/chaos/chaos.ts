@@ -186,7 +186,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       takeLines()
       record.closeAll()
       for (const problem of sums.problems(await gateway.metrics())) record.violation(undefined, problem)
-      if (process.env.CHAOS_DEBUG) console.log(gateway.stderr.slice(0, 3000), JSON.stringify((await gateway.metrics()).samples.filter((s) => /too-many|restarts_total/.test(JSON.stringify(s)))))
+      for (const line of gateway.logLines) {
+        const isBad = line.level === 'warn' || line.level === 'error' || line.level === 'fatal'
+        if (isBad) record.violation(undefined, `the gateway complains: ${JSON.stringify(line)}`)
+      }
       await gateway.close().catch((error: unknown) => record.violation(undefined, String(error)))
       return {
         requests: record.requests,

@@ -131,8 +131,10 @@ test('an engine that breaks off is ejected, probed by one request at a time, and
     }
     const stateOf = async () =>
       (await gateway.status()).endpoints.find(({ endpoint }) => bad?.url.endsWith(endpoint) === true)
-    await load(40)
-    assert.equal((await stateOf())?.state, 'ejected')
+    await waitFor('ejection', async () => {
+      await load(10)
+      return (await stateOf())?.state === 'ejected'
+    })
     mostOpen = 0
     const before = bad?.requests ?? 0
     const deadline = performance.now() + 1500
