@@ -31,7 +31,7 @@ export interface CpuCase extends CaseBase {
 /** What is added to a request at a low rate; `what` is the moment the time is taken to. */
 export interface LatencyCase extends CaseBase {
   readonly kind: 'latency'
-  readonly what: 'last byte' | 'first frame'
+  readonly what: 'last byte' | 'first token'
   readonly targetP50Ms: number
   readonly targetP99Ms: number
 }
@@ -96,7 +96,7 @@ export const cases: readonly BenchCase[] = [
     name: 'first-token',
     title: 'first token of streams, 50 a second',
     kind: 'latency',
-    what: 'first frame',
+    what: 'first token',
     targetP50Ms: 0.8,
     targetP99Ms: 0.8,
     // Not 50: streams that start each 20 ms would all send their chunks, one each 5 ms, in the same moment.

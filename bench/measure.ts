@@ -145,12 +145,12 @@ export function latencyRow(plan: LatencyCase, samples: readonly Sample[]): Laten
   const used = isUsable ? good : samples
   const figure = (target: Target, read: (report: LoadReport) => number): number =>
     round(Math.min(...used.filter((sample) => sample.target === target).map(({ report }) => read(report))) / 1000, 3)
-  const isFirst = plan.what === 'first frame'
+  const isFirst = plan.what === 'first token'
   const of = (target: Target): Latency => ({
-    p50Ms: figure(target, (report) => (isFirst ? report.firstFrameP50Us : report.p50Us)),
-    p99Ms: figure(target, (report) => (isFirst ? report.firstFrameP99Us : report.p99Us)),
+    p50Ms: figure(target, (report) => (isFirst ? report.firstTokenP50Us : report.p50Us)),
+    p99Ms: figure(target, (report) => (isFirst ? report.firstTokenP99Us : report.p99Us)),
     longestMs: figure(target, (report) =>
-      isFirst ? Math.max(report.longestGapUs, report.firstFrameMaxUs) : report.maxUs,
+      isFirst ? Math.max(report.longestGapUs, report.firstTokenMaxUs) : report.maxUs,
     ),
   })
   return {

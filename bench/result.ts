@@ -32,7 +32,7 @@ export interface Latency {
 
 export interface LatencyRow extends RowBase {
   readonly kind: 'latency'
-  readonly what: 'last byte' | 'first frame'
+  readonly what: 'last byte' | 'first token'
   /** Least of the rounds, each figure by itself. */
   readonly direct: Latency
   readonly nginx: Latency

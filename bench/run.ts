@@ -77,8 +77,8 @@ function say(text: string): void {
 }
 
 function saySample(round: string, plan: BenchCase, { target, report, cpuUs, problems }: Sample): void {
-  const isFirst = plan.kind === 'latency' && plan.what === 'first frame'
-  const [p50, p99] = isFirst ? [report.firstFrameP50Us, report.firstFrameP99Us] : [report.p50Us, report.p99Us]
+  const isFirst = plan.kind === 'latency' && plan.what === 'first token'
+  const [p50, p99] = isFirst ? [report.firstTokenP50Us, report.firstTokenP99Us] : [report.p50Us, report.p99Us]
   const figure =
     plan.kind === 'cpu'
       ? `${cpuUs.toFixed(1).padStart(8)} µs a request, ${Math.round(report.requests / report.seconds)} a second`

@@ -34,9 +34,9 @@ export interface LoadReport {
   readonly p50Us: number
   readonly p99Us: number
   readonly maxUs: number
-  readonly firstFrameP50Us: number
-  readonly firstFrameP99Us: number
-  readonly firstFrameMaxUs: number
+  readonly firstTokenP50Us: number
+  readonly firstTokenP99Us: number
+  readonly firstTokenMaxUs: number
   readonly longestGapUs: number
   readonly framesPerRequest: number
   readonly bodyBytesPerRequest: number

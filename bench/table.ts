@@ -74,7 +74,7 @@ function latencyTable(rows: readonly LatencyRow[]): string {
 function longestTable(rows: readonly LatencyRow[]): string {
   if (rows.length === 0) return ''
   const lines = rows.map((row) => [
-    invalidMark(row) + (row.what === 'first frame' ? 'pause in a stream paced at 5 ms' : 'answer, small JSON'),
+    invalidMark(row) + (row.what === 'first token' ? 'pause in a stream paced at 5 ms' : 'answer, small JSON'),
     row.direct.longestMs.toFixed(1),
     row.nginx.longestMs.toFixed(1),
     verdict(row.gateway.longestMs, stallMs, row.gateway.longestMs.toFixed(1)),

@@ -71,7 +71,7 @@ class Bench {
 }
 
 describe('failures in a row', () => {
-  type Step = readonly ['fail' | 'bad' | 'ok', client?: number]
+  type Step = readonly ['fail' | 'silent' | 'bad' | 'ok', client?: number]
   const cases: { name: string; steps: readonly Step[]; ejects: boolean; policy?: Partial<EjectionPlan> }[] = [
     { name: 'two do not eject', steps: [['fail'], ['fail']], ejects: false },
     { name: 'three eject when they are certain', steps: [['fail'], ['fail'], ['fail']], ejects: true },
@@ -83,6 +83,22 @@ describe('failures in a row', () => {
     {
       name: 'of one client do not eject, however many',
       steps: Array.from({ length: 200 }, () => ['fail', alice] as const),
+      ejects: false,
+    },
+    {
+      name: 'of one client do not eject when they are eight timeouts',
+      steps: Array.from({ length: 8 }, () => ['silent', alice] as const),
+      ejects: false,
+    },
+    {
+      // An engine that accepts and never answers stayed in for good where all requests came from one address.
+      name: 'of one client eject when they are nine timeouts',
+      steps: Array.from({ length: 9 }, () => ['silent', alice] as const),
+      ejects: true,
+    },
+    {
+      name: 'of one client do not eject when others were served between its timeouts',
+      steps: Array.from({ length: 200 }, (_, i) => (i % 8 === 7 ? (['ok'] as const) : (['silent', alice] as const))),
       ejects: false,
     },
     {
@@ -124,7 +140,7 @@ describe('failures in a row', () => {
         const lease = bench.lease()
         if (what === 'ok') lease.succeeded(100)
         else if (what === 'bad') lease.answeredBadly(100, client ?? alice)
-        else lease.failed(100, client)
+        else lease.failed(100, client, what === 'silent')
         lease.release()
       }
       assert.equal(bench.isEjected, ejects)

@@ -27,6 +27,12 @@ const firstShare = 0.1
 /** Longest ejection is `baseMs * 2^maxLevel`, whatever `maxMs` says. */
 const maxLevel = 20
 
+/**
+ * A streak of so many times `failures` ejects a silent endpoint although all of it is one client's: a lone client is the
+ * usual case behind an application, and each of its requests waits for the whole timeout.
+ */
+const loneStreaks = 3
+
 /** Something that went wrong with a request on an endpoint. */
 export interface Failure {
   readonly nowMs: number
@@ -34,6 +40,8 @@ export interface Failure {
   readonly client: number
   /** False for what says nothing of an endpoint's own state (a 500): it counts in the ratio only. */
   readonly inStreak: boolean
+  /** True for a timeout: nothing came, and it was not tried elsewhere. */
+  readonly isSilent: boolean
 }
 
 /**
@@ -100,6 +108,7 @@ export function countSuccess(table: EndpointTable, slot: number, policy: Ejectio
  * A request has gone wrong. Ejects the endpoint after `failures` in a row, or when fewer than `successRatio` of at least
  * `minRequests` in the window went well; in either case only when the failures are not all of one client, unless the
  * active probe calls the endpoint unready too: whoever sends what no engine can serve must not take it from others.
+ * Timeouts of one client make a longer streak.
  */
 export function countFailure(table: EndpointTable, slot: number, policy: EjectionPlan, failure: Failure): void {
   const { nowMs, inStreak } = failure
@@ -107,7 +116,9 @@ export function countFailure(table: EndpointTable, slot: number, policy: Ejectio
   if (inStreak) {
     noteClient(table.streakClient, slot, client)
     const inARow = Atomics.add(table.consecutiveErrors, slot, 1) + 1
-    if (policy.failures > 0 && inARow >= policy.failures && isOfSeveral(table.streakClient, slot)) {
+    const isProved =
+      isOfSeveral(table.streakClient, slot) || (failure.isSilent && inARow >= loneStreaks * policy.failures)
+    if (policy.failures > 0 && inARow >= policy.failures && isProved) {
       return eject(table, slot, policy, { nowMs, count: table.ejectionsByStreak })
     }
   }

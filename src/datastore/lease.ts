@@ -1,5 +1,14 @@
 import type { EjectionPlan } from '#config/snapshot.ts'
-import { anyClient, claimProbe, closeBreaker, countFailure, countSuccess, freeProbe, reopenBreaker } from './breaker.ts'
+import {
+  anyClient,
+  claimProbe,
+  closeBreaker,
+  countFailure,
+  countSuccess,
+  type Failure,
+  freeProbe,
+  reopenBreaker,
+} from './breaker.ts'
 import type { EndpointTable } from './endpoint-table.ts'
 import { hold, letGo, settleHeldPrompt } from './held-leases.ts'
 
@@ -103,15 +112,16 @@ export class Lease {
 
   /**
    * The endpoint failed: no connection, a reset, a timeout, or a 5xx that says it is not able to serve. `client` is the
-   * hash of who asked (breaker.ts `clientHash`) when the request itself may be to blame. May be said after the release.
+   * hash of who asked (breaker.ts `clientHash`) when the request itself may be to blame; `isSilent`: it was a timeout.
+   * May be said after the release.
    */
-  failed(nowMs: number, client: number = anyClient): void {
-    this.#fail(nowMs, client, true)
+  failed(nowMs: number, client: number = anyClient, isSilent = false): void {
+    this.#fail({ nowMs, client, inStreak: true, isSilent })
   }
 
   /** The endpoint answered 500: mostly the request's own doing, so it never makes a streak. */
   answeredBadly(nowMs: number, client: number): void {
-    this.#fail(nowMs, client, false)
+    this.#fail({ nowMs, client, inStreak: false, isSilent: false })
   }
 
   /**
@@ -147,13 +157,13 @@ export class Lease {
    * Failures of requests that were under way when an ejection began do not lengthen it, and of those that went to an
    * ejected endpoint for want of another only the probe's does.
    */
-  #fail(nowMs: number, client: number, inStreak: boolean): void {
+  #fail(failure: Failure): void {
     const table = this.#table
     const slot = this.#slot
     if (this.#isCurrent()) {
-      if (this.#isProbe) reopenBreaker(table, slot, this.#policy, nowMs)
+      if (this.#isProbe) reopenBreaker(table, slot, this.#policy, failure.nowMs)
       else if (Atomics.load(table.ejected, slot) === 0) {
-        countFailure(table, slot, this.#policy, { nowMs, client, inStreak })
+        countFailure(table, slot, this.#policy, failure)
       }
     }
     this.#endProbe()

@@ -7,13 +7,17 @@ import type { Lease } from '#datastore/lease.ts'
  *
  * - The request is then answered by another endpoint: those before it were to blame.
  * - It fails on a second endpoint too, and nobody answers it: it is the request, and no endpoint is blamed.
- * - It was tried once only: the endpoint is blamed, in the name of this client; it takes two clients to eject it.
+ * - It was tried once only: the endpoint is blamed, in the name of this client; it takes two clients to eject it, but for
+ *   silence, which is not tried elsewhere and which a longer streak of one client proves.
  */
 export class Attribution {
   readonly #suspects: Lease[] = []
+  /** Whether the last of them said nothing until a timeout. */
+  #isSilent = false
 
   /** The lease's endpoint failed the request; who is to blame is open. Saying so twice of the last one changes nothing. */
-  suspect(lease: Lease): void {
+  suspect(lease: Lease, isSilent = false): void {
+    this.#isSilent = isSilent
     if (this.#suspects.at(-1) === lease) return
     lease.suspended()
     this.#suspects.push(lease)
@@ -36,7 +40,7 @@ export class Attribution {
   /** The request is over. `client` is the identity of who sent it. */
   ended(nowMs: number, client: string): void {
     const [only] = this.#suspects
-    if (this.#suspects.length === 1) only?.failed(nowMs, clientHash(client))
+    if (this.#suspects.length === 1) only?.failed(nowMs, clientHash(client), this.#isSilent)
     else for (const lease of this.#suspects) lease.acquitted()
     this.#suspects.length = 0
   }

@@ -60,3 +60,8 @@ export function failureMessage(reason: RefusalReason): string {
       return 'The model server closed the connection before its answer was complete. Try again.'
   }
 }
+
+/** Whether an endpoint said nothing for too long. */
+export function isTimeout(reason: RefusalReason): boolean {
+  return reason === 'upstream-first-byte-timeout' || reason === 'upstream-idle-timeout'
+}

@@ -8,7 +8,7 @@ import { dialectOf } from '#dialect/dialects.ts'
 import type { ParsedResponseHead } from '#wire/http1/response-head.ts'
 import { Attribution } from './attribution.ts'
 import type { Destination } from './destination.ts'
-import { failureMessage, isOwnShortage, isRetryableStatus, isUnableStatus, retryAfterMs } from './failure.ts'
+import { failureMessage, isOwnShortage, isRetryableStatus, isTimeout, isUnableStatus, retryAfterMs } from './failure.ts'
 import type { Forwarder, ForwardJob } from './forwarder.ts'
 import { ReplyStream } from './reply-stream.ts'
 import type { UpstreamConnection, UpstreamFailure, UpstreamHandler } from './upstream-connection.ts'
@@ -227,7 +227,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     this.#connection = undefined
     if (lease !== undefined) {
       if (isConnect) lease.failed(this.#forwarder.clock.nowMs())
-      else this.#suspect(lease)
+      else this.#suspect(lease, isTimeout(reason))
     }
     const isRetryable = isConnect || reason === 'upstream-reset' || reason === 'upstream-malformed'
     if (isRetryable && this.#retry(reason, isConnect ? 'connect' : 'sent')) return
@@ -252,9 +252,9 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     reply.open()
   }
 
-  #suspect(lease: Lease): void {
+  #suspect(lease: Lease, isSilent = false): void {
     this.#attribution ??= new Attribution()
-    this.#attribution.suspect(lease)
+    this.#attribution.suspect(lease, isSilent)
   }
 
   /** Goes on with another endpoint; false, with nothing changed, when that may or can not be. */
