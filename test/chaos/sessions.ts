@@ -254,7 +254,8 @@ async function neverReads(session: Session): Promise<void> {
   const deadline = performance.now() + patienceMs
   while (track.line === undefined && performance.now() < deadline) await sleep(100)
   if (track.line === undefined && !(await isTurnedAway(connection))) {
-    context.record.violation(track, 'a client that reads nothing is kept for ever')
+    const what = connection.isEnded ? `was dropped behind ${connection.bytes} bytes` : 'is kept for ever'
+    context.record.violation(track, `a client that reads nothing ${what} (sent: ${track.isSent})`)
   }
   connection.close()
   context.record.settle(track, undefined)
