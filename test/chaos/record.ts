@@ -111,12 +111,17 @@ export class ChaosRecord {
     return this.#open.get(id) ?? this.#left.get(id)
   }
 
+  /** Whether the listener was full while it lasted. */
+  hasMetCrowd(track: Track): boolean {
+    return this.crowds > 0 || this.lastCrowdAtMs > track.startedAtMs - crowdAfterglowMs
+  }
+
   /** The client has seen the end of it, or has left. */
   settle(track: Track, answer: Answer | undefined): void {
     track.answer = answer
     track.isSettled = true
     track.metStall = this.lateMs - track.lateMsBefore > toleratedLateMs
-    track.metCrowd = this.crowds > 0 || this.lastCrowdAtMs > track.startedAtMs - crowdAfterglowMs
+    track.metCrowd = this.hasMetCrowd(track)
     track.note(answer === undefined ? 'the client has no answer' : `the client has ${describeAnswer(answer)}`)
     if (track.line !== undefined) this.#close(track)
     else if (track.mustRefuse !== undefined) {

@@ -236,10 +236,11 @@ async function pausesReading(session: Session): Promise<void> {
 }
 
 /** Whether the connection was one too many, which a client that reads nothing does not hear: such requests have no line. */
-async function isTurnedAway(connection: ClientConnection): Promise<boolean> {
+async function isTurnedAway(connection: ClientConnection, hasMetCrowd: boolean): Promise<boolean> {
   connection.socket.resume()
   const answer = await connection.answer(2000).catch(() => undefined)
-  return answer?.headers.get('x-infer-reason') === 'too-many-connections'
+  if (answer === undefined) return hasMetCrowd && connection.isEnded
+  return answer.headers.get('x-infer-reason') === 'too-many-connections'
 }
 
 /** Takes nothing of a long answer: the gateway must free itself of it. */
@@ -253,7 +254,7 @@ async function neverReads(session: Session): Promise<void> {
   track.isSent = await connection.write(wholeRequest(request))
   const deadline = performance.now() + patienceMs
   while (track.line === undefined && performance.now() < deadline) await sleep(100)
-  if (track.line === undefined && !(await isTurnedAway(connection))) {
+  if (track.line === undefined && !(await isTurnedAway(connection, context.record.hasMetCrowd(track)))) {
     const what = connection.isEnded ? `was dropped behind ${connection.bytes} bytes` : 'is kept for ever'
     context.record.violation(track, `a client that reads nothing ${what} (sent: ${track.isSent})`)
   }
