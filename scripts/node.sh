@@ -48,7 +48,7 @@ install_dependencies() {
   trap 'exit 143' TERM HUP
   if is_install_due; then
     say 'installing dependencies (npm ci)...'
-    # No dependency has an install script. --include: NODE_ENV=production must not leave out the tools or Node itself.
+    # No dependency needs its install script. --include: NODE_ENV=production must not leave out the tools or Node itself.
     if ! (cd "$root" && npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2); then
       say 'npm ci failed, see above. It needs the npm registry (or a mirror set in .npmrc); run it again when that is reachable.'
       exit 1

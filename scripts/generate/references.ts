@@ -1,5 +1,6 @@
 import { renderLatest } from '#bench/table.ts'
 import { renderConfigReference } from '#config/reference.ts'
+import { renderConformanceReport } from '#conformance/engine-probe/report.ts'
 import { renderErrorReference } from '#observe/reference-errors.ts'
 import { renderMetricsReference } from '#observe/reference-metrics.ts'
 import { renderPluginReference } from '#plugins/reference.ts'
@@ -15,4 +16,5 @@ export const references: readonly Generator[] = [
   { file: 'docs/reference/http1.md', marker: 'smuggling', render: renderSmugglingTables },
   { file: 'docs/reference/metrics.md', render: renderMetricsReference },
   { file: 'docs/reference/plugins.md', render: renderPluginReference },
+  { file: 'docs/reference/simulator-conformance.md', render: renderConformanceReport },
 ]

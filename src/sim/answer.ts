@@ -1,4 +1,4 @@
-import { hashText, hashTokens, mix32 } from './tokens.ts'
+import { hashText, hashTokens, mix32, tokenize } from './tokens.ts'
 
 /** Why an answer ended. */
 export type FinishReason = 'stop' | 'length' | 'tool_calls'
@@ -17,6 +17,8 @@ export interface Answer {
   /** For a tool call the pieces are: nothing, then the text of the arguments. */
   readonly tool: ToolCall | undefined
   piece(index: number): string
+  /** The token id of a piece. */
+  id(index: number): number
 }
 
 /** How long an answer may be. */
@@ -31,12 +33,27 @@ export interface AnswerLimits {
 /** Most tokens of an answer that echoes its request, so that a large body does not take long to come back. */
 const ECHO_TOKENS = 64
 
-const WORDS =
-  'the a gateway model server token prompt cache block queue route answer picks waits runs sends holds reads finds keeps near far idle busy warm cold first last each every one two with from into over after before and or then while because so that which'.split(
-    ' ',
-  )
+/** Words that begin an answer, and those that follow with a blank before them: four bytes each, so one token each. */
+const FIRST_WORDS = 'This That Here Then When Once Each Both Some Most Many Such'.split(' ')
+const MORE_WORDS =
+  'the one two ten all any few may can has had was are not yet but and for out off new old big far low hot raw key map log run set get put ask say see use try let end row bit way day set fit mix tag'
+    .split(' ')
+    .map((word) => ` ${word}`)
+const FIRST_IDS = FIRST_WORDS.map(tokenIdOf)
+const MORE_IDS = MORE_WORDS.map(tokenIdOf)
 
-/** Word salad: the same seed, prompt and choice give the same words. Exactly as long as asked for. */
+/**
+ * The id of a piece of an answer: of at most four bytes those bytes, as `tokenize` reads them; of more a hash of them; of none 0.
+ */
+function tokenIdOf(piece: string): number {
+  const tokens = tokenize(piece)
+  return tokens.length > 1 ? hashTokens(tokens, 0) : (tokens[0] ?? 0)
+}
+
+/**
+ * Word salad: the same seed, prompt and choice give the same words. Exactly as long as asked for; every piece is four bytes, so
+ * that the text of the answer is made of the answer's tokens again when it comes back in a later prompt.
+ */
 export function textAnswer(prompt: Uint32Array, seed: number, limits: AnswerLimits): Answer {
   const start = hashTokens(prompt, seed)
   const tokens = Math.min(limits.maxTokens ?? limits.defaultTokens, limits.room)
@@ -45,20 +62,44 @@ export function textAnswer(prompt: Uint32Array, seed: number, limits: AnswerLimi
     tokens,
     finish: isLimited ? 'length' : 'stop',
     tool: undefined,
-    piece: (index) => `${index === 0 ? '' : ' '}${WORDS[mix32(start, index) % WORDS.length] ?? ''}`,
+    piece: (index) => chosen(index === 0 ? FIRST_WORDS : MORE_WORDS, mix32(start, index)),
+    id: (index) => chosen(index === 0 ? FIRST_IDS : MORE_IDS, mix32(start, index)),
   }
+}
+
+function chosen<T>(from: readonly T[], draw: number): T {
+  return from[draw % from.length]!
+}
+
+/** An answer whose pieces are of any length. */
+function withIds(answer: Omit<Answer, 'id'>): Answer {
+  return { ...answer, id: (index) => tokenIdOf(answer.piece(index)) }
+}
+
+/** The ids of all tokens of an answer. */
+export function answerTokenIds(answer: Answer): Uint32Array {
+  const ids = new Uint32Array(answer.tokens)
+  for (let i = 0; i < ids.length; i++) ids[i] = answer.id(i)
+  return ids
+}
+
+/** The text of some tokens of an answer. */
+export function answerPieces(answer: Answer, first: number, count: number): string {
+  let text = answer.piece(first)
+  for (let i = first + 1; i < first + count; i++) text += answer.piece(i)
+  return text
 }
 
 /** An answer that is the given text, whole, whatever limit was asked for. */
 export function fixedAnswer(text: string, limits: AnswerLimits): Answer {
   const tokens = Math.max(1, Math.min(ECHO_TOKENS, limits.room, text.length))
   const size = Math.ceil(text.length / tokens)
-  return {
+  return withIds({
     tokens: Math.max(1, Math.ceil(text.length / size)),
     finish: 'stop',
     tool: undefined,
     piece: (index) => text.slice(index * size, (index + 1) * size),
-  }
+  })
 }
 
 /** An answer that calls a tool. Cut off by the limits like any other. */
@@ -67,19 +108,17 @@ export function toolAnswer(tool: ToolCall, limits: AnswerLimits): Answer {
   const size = 4
   const whole = 1 + Math.ceil(letters.length / size)
   const tokens = Math.min(whole, limits.maxTokens ?? whole, limits.room)
-  return {
+  return withIds({
     tokens,
     finish: tokens < whole ? 'length' : 'tool_calls',
     tool,
     piece: (index) => (index === 0 ? '' : letters.slice((index - 1) * size, index * size).join('')),
-  }
+  })
 }
 
 /** The whole text of an answer. */
 export function answerText(answer: Answer): string {
-  let text = ''
-  for (let i = 0; i < answer.tokens; i++) text += answer.piece(i)
-  return text
+  return answer.tokens === 0 ? '' : answerPieces(answer, 0, answer.tokens)
 }
 
 /** Deepest schema followed; what lies deeper becomes a string. */

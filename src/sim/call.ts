@@ -19,6 +19,8 @@ export interface Call {
   readonly isEcho: boolean
   /** The fault the request asks for, in the short form. */
   readonly faultText: string | undefined
+  /** Tokens after which the answer ends by itself, which nobody but the engine knows: the header `x-sim-tokens`. */
+  readonly answerTokens: number | undefined
 }
 
 /** What arrived, as shown to tests. */
@@ -62,7 +64,14 @@ export function callFrom(request: IncomingMessage, body: Buffer, atMs: number): 
     atMs,
     isEcho: headers.get('x-sim-echo') === '1' || body.includes('SIM_ECHO'),
     faultText: headers.get('x-sim-fault') ?? faultMarker(body),
+    answerTokens: wholeNumber(headers.get('x-sim-tokens')),
   }
+}
+
+/** A whole number from 1 on; undefined for everything else. */
+function wholeNumber(text: string | undefined): number | undefined {
+  const value = Number(text)
+  return Number.isInteger(value) && value > 0 ? value : undefined
 }
 
 function faultMarker(body: Buffer): string | undefined {

@@ -105,7 +105,7 @@ export class MetricsPage {
 
   #created(name: string, help: string, samples: readonly Sample[]): void {
     const createdS = this.#style.createdS
-    if (createdS === undefined) return
+    if (createdS === undefined || samples.length === 0) return
     this.#family(`${name}_created`, help, 'gauge')
     for (const { labels } of samples) this.#series(`${name}_created`, labels ?? {}, createdS)
   }

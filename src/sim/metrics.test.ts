@@ -64,7 +64,7 @@ test('the vLLM page counts tokens, hits, ends and times', () =>
     const body = { model: 'tiny', prompt: 'p'.repeat(64), max_tokens: 3 }
     await post(sim, '/v1/completions', body)
     await post(sim, '/v1/completions', body)
-    await post(sim, '/v1/chat/completions', { model: 'tiny', messages: [] })
+    await post(sim, '/v1/chat/completions', { model: 'tiny', messages: [{ role: 'user', content: 'x' }] })
     await post(sim, '/v1/chat/completions', { model: 'nope', messages: [] })
     const page = await get(sim, '/metrics')
     const labels = 'engine="0",model_name="tiny"'
@@ -97,10 +97,11 @@ test('the vLLM page counts tokens, hits, ends and times', () =>
 
 test('the adapter series of vLLM name all adapters in use in both lists and keep old combinations', () =>
   withSim({ adapters: ['sql', 'chat'], ttftMs: 10, tpotMs: 20, maxLoras: 1 }, async (sim) => {
+    await post(sim, '/v1/completions', { prompt: 'x', max_tokens: 1 })
     const sql = post(sim, '/v1/completions', { model: 'sql', prompt: 'x', max_tokens: 30 })
     await until(() => sim.stats().running === 1, 'sql runs')
     const chat = await openRaw(sim, '/v1/completions', { model: 'chat', prompt: 'x', max_tokens: 1 })
-    await until(() => sim.stats().waiting === 1 && sim.stats().outputTokens > 1, 'one is held back')
+    await until(() => sim.stats().waiting === 1 && sim.stats().outputTokens > 2, 'one is held back')
     const during = await get(sim, '/metrics')
     const reason = 'engine="0",model_name="tiny",reason="deferred"'
     assert.equal(seriesValue(during, `vllm:num_requests_waiting_by_reason{${reason}}`), 1)
@@ -109,7 +110,7 @@ test('the adapter series of vLLM name all adapters in use in both lists and keep
     assert.ok(seriesValue(during, series('sql')) > seriesValue(during, series('')))
     assert.ok(Number.isNaN(seriesValue(during, series('chat'))))
     await sql
-    await until(() => sim.stats().finished === 2, 'both are done')
+    await until(() => sim.stats().finished === 3, 'all are done')
     const afterwards = await get(sim, '/metrics')
     assert.ok(seriesValue(afterwards, series('')) > seriesValue(afterwards, series('sql')))
     chat.destroy()

@@ -109,15 +109,25 @@ export class Reply {
     else this.#response.end(text)
   }
 
+  /** Ends an answer that cannot be given: with 500 where nothing of it has gone out, else with the connection. */
+  fail(message: string): void {
+    if (this.#response.headersSent) this.#response.destroy()
+    else this.json(500, { error: { message, type: 'SimulatorError', param: null, code: 500 } })
+  }
+
   #isOver(): boolean {
     return this.#isCut || this.#isClosed || this.#response.writableEnded
   }
 
   #head(status: number, headers: ReplyHeaders): void {
     const fields: [string, string][] = []
-    for (const [name, value] of Object.entries({ ...this.#common, ...headers })) {
+    const all = { ...this.#common, ...headers }
+    for (const [name, value] of Object.entries(all)) {
       if (value !== undefined) fields.push([name, value])
     }
+    if ('date' in all && all['date'] === undefined) this.#response.sendDate = false
+    // Engines keep connections open and do not say so.
+    if (all['connection'] === undefined) this.#response.removeHeader('connection')
     for (const [name, value] of fields) this.#response.setHeader(name, value)
     this.#response.writeHead(status)
   }

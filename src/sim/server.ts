@@ -4,13 +4,12 @@ import { AdapterTable } from './adapter-table.ts'
 import type { Exchange, Route, SimCore } from './api/exchange.ts'
 import { type Call, CallRing, callFrom } from './call.ts'
 import { CONTROL_ROUTES } from './control.ts'
-import { Engine } from './engine.ts'
 import { FaultPlan, type SimFault } from './fault.ts'
+import { type KvEventSource, KvEvents } from './kv-events/kv-events.ts'
+import { LiveEngine } from './live-engine.ts'
 import { type EngineName, realPorts, resolveSimOptions, type SimOptions, type SimSettings } from './options.ts'
+import { personalities } from './personality/personalities.ts'
 import type { Personality } from './personality/personality.ts'
-import { sglangPersonality } from './personality/sglang.ts'
-import { tgiPersonality } from './personality/tgi.ts'
-import { vllmPersonality } from './personality/vllm.ts'
 import { Reply } from './reply.ts'
 import type { SimStats } from './stats.ts'
 
@@ -24,6 +23,8 @@ export interface Sim {
   /** Adapters loaded now. */
   adapters(): readonly string[]
   stats(): SimStats
+  /** Where events of the KV blocks are published, for each rank; empty without `kvEvents`. */
+  kvEventSources(): readonly KvEventSource[]
   /** Makes answers fail from now on, or ends that. */
   setFault(fault: SimFault | undefined): void
   /**
@@ -44,8 +45,6 @@ const IDLE_SWEEP_MS = 10
 /** Calls kept for `/sim/last-requests`. */
 const KEPT_CALLS = 64
 
-const PERSONALITIES = { vllm: vllmPersonality, sglang: sglangPersonality, tgi: tgiPersonality } as const
-
 /** Starts a simulated model server. Rejects when the port cannot be had, throws a RangeError for senseless options. */
 export async function startSim(options: SimOptions = {}): Promise<Sim> {
   const settings = resolveSimOptions(options)
@@ -59,10 +58,13 @@ class SimServer {
   readonly #core: SimCore
   readonly #personality: Personality
   readonly #routes = new Map<string, Route>()
-  readonly #paths = new Set<string>()
+  /** Methods of each path. */
+  readonly #paths = new Map<string, string[]>()
   readonly #faults = new FaultPlan()
   readonly #ring = new CallRing(KEPT_CALLS)
   readonly #server: Server
+  #kvEvents: KvEvents | undefined
+  #port = 0
   #openCalls = 0
   #calls = 0
 
@@ -74,20 +76,23 @@ class SimServer {
       Math.floor(rng() * 4294967296)
         .toString(16)
         .padStart(8, '0')
+    const adapters = new AdapterTable(settings.adapters)
     this.#core = {
       settings,
       clock,
-      engine: new Engine(settings, clock),
-      adapters: new AdapterTable(settings.adapters),
+      engine: new LiveEngine(settings.live, clock, adapters),
+      adapters,
       startedS: clock.wallMs() / 1000,
       newId: () => hex() + hex(),
       openCalls: () => this.#openCalls,
+      port: () => this.#port,
+      kvEventSources: () => this.#kvEvents?.sources() ?? [],
     }
-    this.#personality = PERSONALITIES[settings.engine](this.#core)
+    this.#personality = personalities[settings.engine](this.#core)
     this.#core.engine.observe(this.#personality.observer)
     for (const route of this.#personality.routes) {
       this.#routes.set(`${route.method} ${route.path}`, route)
-      this.#paths.add(route.path)
+      this.#paths.set(route.path, [...(this.#paths.get(route.path) ?? []), route.method])
     }
     this.#server = createServer({ noDelay: true }, (request, response) => this.#receive(request, response))
     // A client that sends its end has left: engines take it so, too.
@@ -95,24 +100,41 @@ class SimServer {
   }
 
   async listen(): Promise<Sim> {
-    const { host, engine, models } = this.#settings
+    const { host, engine, models, baseModel } = this.#settings
+    await this.#openKvEvents()
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(this.#settings.port, host, resolve)
+    }).catch((error: unknown) => {
+      this.#kvEvents?.close()
+      throw error
     })
     const address = this.#server.address()
     const port = typeof address === 'object' && address !== null ? address.port : this.#settings.port
+    this.#port = port
+    const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+    this.#kvEvents?.announce(authority, baseModel)
     return {
-      url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+      url: `http://${authority}`,
       port,
       engine,
       models,
       adapters: () => this.#core.adapters.list().map(({ name }) => name),
       stats: () => this.#stats(),
+      kvEventSources: () => this.#core.kvEventSources(),
       setFault: (fault) => this.#faults.set(fault),
       drain: () => this.#drain(),
       close: () => this.#close(),
     }
+  }
+
+  /** Before the first call can come, so that no event is missed. */
+  async #openKvEvents(): Promise<void> {
+    const { kvEvents, ranks } = this.#settings
+    if (kvEvents === undefined) return
+    const { adapters, engine } = this.#core
+    this.#kvEvents = await KvEvents.open(kvEvents, ranks, (name) => adapters.get(name)?.path ?? '')
+    engine.publishTo(this.#kvEvents)
   }
 
   #stats(): SimStats {
@@ -136,13 +158,17 @@ class SimServer {
     }
     dropIdle()
     await closed
+    this.#personality.close?.()
     this.#core.engine.close()
+    this.#kvEvents?.close()
   }
 
   async #close(): Promise<void> {
+    this.#personality.close?.()
     this.#core.engine.close()
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeAllConnections()
+    this.#kvEvents?.close()
     await closed
   }
 
@@ -164,8 +190,9 @@ class SimServer {
   #dispatch(call: Call, response: ServerResponse, isTooLarge: boolean): void {
     const control = CONTROL_ROUTES.get(`${call.method} ${call.path}`)
     if (control !== undefined) {
-      const parts = { call, ring: this.#ring, faults: this.#faults, stats: () => this.#stats() }
-      return control(parts, this.#reply(response, undefined))
+      const kvEventSources = () => this.#core.kvEventSources()
+      const parts = { call, ring: this.#ring, faults: this.#faults, stats: () => this.#stats(), kvEventSources }
+      return control(parts, this.#reply(call, response, undefined))
     }
     const route = this.#routeOf(call)
     if (call.method === 'POST') this.#ring.add(call)
@@ -174,15 +201,17 @@ class SimServer {
     try {
       fault = this.#faults.take(call.path, route?.isModelCall === true, call.faultText)
     } catch (error) {
-      return this.#reply(response, undefined).json(400, { error: error instanceof Error ? error.message : 'bad fault' })
+      return this.#reply(call, response, undefined).json(400, {
+        error: error instanceof Error ? error.message : 'bad fault',
+      })
     }
-    const answer = () => this.#answer(call, route, this.#reply(response, fault), { fault, isTooLarge })
+    const answer = () => this.#answer(call, route, this.#reply(call, response, fault), { fault, isTooLarge })
     if (fault?.delayMs === undefined) answer()
     else this.#clock.after(fault.delayMs, answer)
   }
 
-  #reply(response: ServerResponse, fault: SimFault | undefined): Reply {
-    return new Reply(response, this.#clock, { common: this.#personality.commonHeaders(), fault })
+  #reply(call: Call, response: ServerResponse, fault: SimFault | undefined): Reply {
+    return new Reply(response, this.#clock, { common: this.#personality.commonHeaders(call), fault })
   }
 
   #answer(
@@ -199,10 +228,18 @@ class SimServer {
       const error = { message: 'injected fault', type: 'SimulatedError', param: null, code: status }
       return reply.json(status, { error }, { 'retry-after': retryAfter })
     }
-    if (isTooLarge) return this.#personality.refuseHttp(exchange, 413)
-    if (!this.#isAllowed(call)) return this.#personality.refuseHttp(exchange, 401)
-    if (route === undefined) return this.#personality.refuseHttp(exchange, this.#paths.has(call.path) ? 405 : 404)
-    route.handle(exchange)
+    if (isTooLarge) return this.#personality.refuseHttp(exchange, 413, [])
+    if (!this.#isAllowed(call)) return this.#personality.refuseHttp(exchange, 401, [])
+    if (route === undefined) {
+      const allowed = this.#paths.get(call.path)
+      return this.#personality.refuseHttp(exchange, allowed === undefined ? 404 : 405, allowed ?? [])
+    }
+    try {
+      route.handle(exchange)
+    } catch (error) {
+      // One call that this simulator does not understand must not end it for all others.
+      reply.fail(`the simulator failed: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 
   #isAllowed({ path, headers }: Call): boolean {
@@ -232,7 +269,7 @@ class SimServer {
         status: response.statusCode,
         requestBytes: call.body.length,
         responseBytes: Number(response.getHeader('content-length') ?? 0),
-        durationMs: this.#clock.nowMs() - startMs,
+        durationMs: (this.#clock.nowMs() - startMs) * this.#settings.timeFactor,
       })
     })
   }

@@ -1,22 +1,55 @@
-/** Bytes of UTF-8 text in one token. */
+/**
+ * How text becomes tokens, in the simulator and in the laboratory, exactly:
+ *
+ * - The UTF-8 bytes of the text are cut from the left into groups of four; the last group is filled up with zero bytes. A
+ *   group's token id is its four bytes read as one little-endian unsigned 32-bit integer. So n bytes are ceil(n / 4) tokens,
+ *   which is near what real vocabularies make of English text; texts that begin with the same bytes begin with the same tokens,
+ *   as far as whole groups reach; a byte put in front changes every token.
+ * - A chat becomes text by api/prompt.ts, which fills up every part (the mark of a role, the content of a message) with line
+ *   feeds to a multiple of four bytes, as real templates put tokens of their own between messages: a message has the same tokens
+ *   whatever stands before it.
+ * - Output tokens are pieces of text with ids of the same kind (answer.ts): a word of an answer is four bytes, its id is those
+ *   bytes. So a chat whose next turn repeats an answer as it was sent has exactly the tokens of prompt and answer again, and
+ *   finds all their full blocks that are still cached. Not reproduced are: echoes and arguments of tool calls (their pieces are
+ *   not four bytes), an answer that the client trimmed or changed, and a text completion whose prompt is no multiple of four
+ *   bytes (from its last token on).
+ */
+
+/** Bytes of text in one token. */
 const BYTES_PER_TOKEN = 4
 
-/**
- * Splits text into tokens: each is four bytes of the UTF-8 text, its id those bytes read as one unsigned integer; the last one
- * is filled up with zero bytes. So a text of n bytes has ceil(n / 4) tokens, equal prefixes give equal tokens, and ids turn
- * back into text.
- */
-export function tokenize(text: string): Uint32Array {
-  const bytes = Buffer.byteLength(text)
-  const padded = new Uint8Array(Math.ceil(bytes / BYTES_PER_TOKEN) * BYTES_PER_TOKEN)
-  Buffer.from(padded.buffer).write(text)
-  return new Uint32Array(padded.buffer)
+/** Splits text into tokens as this file's head says. */
+export function tokenize(text: string): Uint32Array<ArrayBuffer> {
+  const tokens = new Uint32Array(tokenCountOf(Buffer.byteLength(text)))
+  Buffer.from(tokens.buffer).write(text)
+  return tokens
 }
 
-/** Turns token ids of {@link tokenize} back into text; the zero bytes that fill up a token are left out. */
-export function detokenize(tokens: readonly number[] | Uint32Array): string {
-  const bytes = Buffer.from(Uint32Array.from(tokens).buffer)
-  return bytes.filter((byte) => byte !== 0).toString()
+/** The tokens of a text that is at hand as bytes. */
+export function tokensFromBytes(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
+  const tokens = new Uint32Array(tokenCountOf(bytes.length))
+  new Uint8Array(tokens.buffer).set(bytes)
+  return tokens
+}
+
+/** How many tokens so many bytes of text are. */
+export function tokenCountOf(byteLength: number): number {
+  return Math.ceil(byteLength / BYTES_PER_TOKEN)
+}
+
+/** The bytes that have these tokens. Zero bytes at the end of a token are taken for filling. */
+export function bytesFromTokens(tokens: Uint32Array | readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(tokens.length * BYTES_PER_TOKEN)
+  let length = 0
+  for (const token of tokens) {
+    for (let rest = token >>> 0; rest !== 0; rest >>>= 8) bytes[length++] = rest & 0xff
+  }
+  return bytes.subarray(0, length)
+}
+
+/** The text that has these tokens; see {@link bytesFromTokens}. */
+export function detokenize(tokens: Uint32Array | readonly number[]): string {
+  return Buffer.from(bytesFromTokens(tokens)).toString()
 }
 
 /** Mixes two 32-bit numbers into one, well enough that near inputs give far outputs (the finisher of MurmurHash3). */

@@ -30,7 +30,7 @@ test('a chat answer has the fields of vLLM in its order', async () => {
   assert.equal(typeof content, 'string')
   assert.equal(
     text.replace(/"created":\d+/, '"created":0').replace(JSON.stringify(content), '"…"'),
-    '{"id":"chatcmpl-probe-1","object":"chat.completion","created":0,"model":"tiny","choices":[{"index":0,"message":{"role":"assistant","content":"…","refusal":null,"annotations":null,"audio":null,"function_call":null,"reasoning":null},"logprobs":null,"finish_reason":"length","stop_reason":null,"token_ids":null,"routed_experts":null}],"service_tier":null,"system_fingerprint":"vllm-0.32.0-17878b6d","usage":{"prompt_tokens":14,"total_tokens":18,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":0,"created_cache_tokens":12,"multimodal_tokens":null},"completion_tokens_details":null},"prompt_logprobs":null,"prompt_token_ids":null,"prompt_text":null,"kv_transfer_params":null,"ec_transfer_params":null,"metrics":null}',
+    '{"id":"chatcmpl-probe-1","object":"chat.completion","created":0,"model":"tiny","choices":[{"index":0,"message":{"role":"assistant","content":"…","refusal":null,"annotations":null,"audio":null,"function_call":null,"reasoning":null},"logprobs":null,"finish_reason":"length","stop_reason":null,"token_ids":null,"routed_experts":null}],"service_tier":null,"system_fingerprint":"vllm-0.32.0-17878b6d","usage":{"prompt_tokens":15,"total_tokens":19,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":0,"created_cache_tokens":12,"multimodal_tokens":null},"completion_tokens_details":null},"prompt_logprobs":null,"prompt_token_ids":null,"prompt_text":null,"kv_transfer_params":null,"ec_transfer_params":null,"metrics":null}',
   )
 })
 
@@ -45,7 +45,7 @@ test('a chat stream has the events of vLLM, with usage only when asked for', asy
   assert.deepEqual(lines, [
     `data: {${head}:[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null,"prompt_text":null}`,
     `data: {${head}:[{"index":0,"delta":{"content":"${String(words[1])}"},"logprobs":null,"finish_reason":null,"token_ids":null}]}`,
-    `data: {${head}:[{"index":0,"delta":{"content":"${String(words[2])}"},"logprobs":null,"finish_reason":"length","stop_reason":null,"token_ids":null}]}`,
+    `data: {${head}:[{"index":0,"delta":{"content":"${String(words[2])}"},"logprobs":null,"finish_reason":"length","stop_reason":null,"token_ids":null}],"system_fingerprint":"vllm-0.32.0-17878b6d"}`,
     'data: [DONE]',
     '',
   ])
@@ -351,10 +351,10 @@ test('adapters are loaded and unloaded in the words of vLLM', async () => {
   )
   assert.equal(pick((await load({ lora_name: 'none' })).text, 'error', 'param'), 'body.lora_path')
   assert.equal((await post(sim, '/v1/chat/completions', { ...CHAT, model: 'new' })).status, 200)
-  const card = await get(sim, '/v1/models/new')
+  const card = pick(await get(sim, '/v1/models'), 'data', -1 + sim.models.length + sim.adapters().length)
   assert.deepEqual(
-    [pick(card, 'parent'), pick(card, 'root'), pick(card, 'max_model_len')],
-    ['tiny', '/models/new', null],
+    [pick(card, 'id'), pick(card, 'parent'), pick(card, 'root'), pick(card, 'max_model_len')],
+    ['new', 'tiny', '/models/new', null],
   )
   assert.equal((await unload('new')).text, "Success: LoRA adapter 'new' removed successfully.")
   assert.equal(

@@ -36,7 +36,9 @@ async function ask(head: readonly string[], body = '', port = fleet.gateway.port
 }
 
 function corsOf({ headers }: RawResponse): Record<string, string> {
-  return Object.fromEntries(headers.filter(([name]) => name.startsWith('access-control-') || name === 'vary'))
+  // Engines say `Vary: Origin`, too.
+  const relevant = headers.filter(([name]) => name.startsWith('access-control-') || name === 'vary')
+  return Object.fromEntries(relevant.map(([name, value]) => [name, name === 'vary' ? value.toLowerCase() : value]))
 }
 
 const chat = 'POST /v1/chat/completions HTTP/1.1'

@@ -109,7 +109,12 @@ test('a provider learns nothing of who asks', async () => {
 
 async function chat(gateway: RunningGateway, model: string): Promise<RawResponse> {
   const client = await RawClient.connect(gateway.port)
-  client.write(postBytes('/v1/chat/completions', Buffer.from(JSON.stringify({ model, messages: [] }))))
+  client.write(
+    postBytes(
+      '/v1/chat/completions',
+      Buffer.from(JSON.stringify({ model, messages: [{ role: 'user', content: 'x' }] })),
+    ),
+  )
   const response = await client.response()
   client.close()
   return response

@@ -13,7 +13,11 @@ test('the help names every flag and shows examples', () => {
     '--tpot',
     '--max-num-seqs',
     '--kv-blocks',
+    '--preset',
+    '--time-factor',
+    '--data-parallel-size',
     '--count',
+    '--kv-events-port',
   ]) {
     assert.ok(help.includes(flag), flag)
   }
@@ -22,9 +26,13 @@ test('the help names every flag and shows examples', () => {
 test('values that make no sense are refused with the flag', () => {
   const cases = [
     ['--port', 'eighty'],
+    ['--port', '65536'],
+    ['--kv-events-port', '-1'],
     ['--ttft', '-1'],
     ['--max-num-seqs', '0'],
     ['--engine', 'other'],
+    ['--preset', 'abacus'],
+    ['--time-factor', '0'],
   ]
   for (const args of cases) {
     const command = simCommand()
@@ -32,6 +40,17 @@ test('values that make no sense are refused with the flag', () => {
       .configureOutput({ writeErr: () => {} })
     assert.throws(() => command.parse(args, { from: 'user' }), new RegExp(`option '${args[0]} `))
   }
+})
+
+test('a preset does not go with times of its own', () => {
+  const command = simCommand()
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+  const args = ['--preset', 'llama-8b-h100', '--ttft', '5']
+  assert.throws(
+    () => command.parse(args, { from: 'user' }),
+    /'--preset <name>' cannot be used with option '--ttft <ms>'/,
+  )
 })
 
 test('names come repeated or separated by commas', () => {
@@ -47,10 +66,17 @@ test('names come repeated or separated by commas', () => {
 })
 
 test('one line says where a server is and what it serves', async () => {
-  const { sims, close } = await startSimulators([{ engine: 'sglang', models: ['m'], adapters: ['a', 'b'] }])
+  const { sims, close } = await startSimulators([
+    { engine: 'sglang', models: ['m'], adapters: ['a', 'b'] },
+    { ranks: 2, kvEvents: { port: 0 } },
+  ])
   assert.deepEqual(
     sims.map(describeSim),
-    sims.map(({ port }) => `http://127.0.0.1:${port}  sglang  model m  adapters a, b`),
+    sims.map(({ port, kvEventSources }, i) => {
+      const [first, second] = kvEventSources().map(({ endpoint }) => endpoint)
+      const rest = i === 0 ? 'sglang  model m  adapters a, b' : `vllm  model sim-model  KV events ${first}, ${second}`
+      return `http://127.0.0.1:${port}  ${rest}`
+    }),
   )
   await close()
 })

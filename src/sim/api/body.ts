@@ -16,13 +16,14 @@ export interface FieldProblem {
   readonly type: string
   readonly field: string
   readonly message: string
-  /** Its value as Python would print it. */
+  /** Its value as an error shows it. */
   readonly input: string
 }
 
 /** Why a body was not taken. */
 export type BodyProblem =
   | { readonly kind: 'media-type' }
+  | { readonly kind: 'empty' }
   | { readonly kind: 'json'; readonly position: number; readonly reason: string }
   | { readonly kind: 'fields'; readonly fields: readonly FieldProblem[] }
 
@@ -31,8 +32,17 @@ export type BodyResult = { readonly body: JsonBody } | { readonly problem: BodyP
 
 /** Parses a JSON body and checks its fields; fields without a rule are let through. */
 export function readJsonBody(call: Call, rules: FieldRules): BodyResult {
+  const result = parseJsonBody(call)
+  if ('problem' in result) return result
+  const problem = checkFields(result.body, rules)
+  return problem === undefined ? result : { problem }
+}
+
+/** Parses a JSON body, which has to be an object. */
+export function parseJsonBody(call: Call): BodyResult {
   const mediaType = call.headers.get('content-type')
   if (mediaType !== undefined && !/json/i.test(mediaType)) return { problem: { kind: 'media-type' } }
+  if (call.body.length === 0) return { problem: { kind: 'empty' } }
   let value: unknown
   try {
     value = JSON.parse(call.body.toString())
@@ -40,14 +50,22 @@ export function readJsonBody(call: Call, rules: FieldRules): BodyResult {
     return { problem: jsonProblem(error, call.body.length) }
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    const message = 'Input should be a valid dictionary'
-    return {
-      problem: { kind: 'fields', fields: [{ type: 'dict_type', field: '', message, input: pythonText(value) }] },
-    }
+    const message = 'Input should be a valid dictionary or object to extract fields from'
+    const problem = { type: 'model_attributes_type', field: '', message, input: pythonText(value) }
+    return { problem: { kind: 'fields', fields: [problem] } }
   }
-  const body = value as JsonBody
+  return { body: value as JsonBody }
+}
+
+/** What is wrong with the fields of a body; undefined when nothing is. */
+export function checkFields(body: JsonBody, rules: FieldRules): BodyProblem | undefined {
   const fields = Object.entries(rules).flatMap(([name, rule]) => checkField(body, name, rule) ?? [])
-  return fields.length > 0 ? { problem: { kind: 'fields', fields } } : { body }
+  return fields.length > 0 ? { kind: 'fields', fields } : undefined
+}
+
+/** A field that has to be there and is not. */
+export function missingField(body: JsonBody, field: string): FieldProblem {
+  return { type: 'missing', field, message: 'Field required', input: pythonText(body) }
 }
 
 /** Python's words for what V8's parser found, by a word of V8's message. */
@@ -73,7 +91,7 @@ function checkField(body: JsonBody, field: string, rule: FieldRule): FieldProble
   const value = body[field]
   if (value === undefined) {
     if (rule.isRequired !== true) return undefined
-    return { type: 'missing', field, message: 'Field required', input: pythonText(body) }
+    return missingField(body, field)
   }
   if (value === null && rule.isRequired !== true) return undefined
   const failure = CHECKS[rule.type](value)
@@ -112,10 +130,10 @@ function isNumeric(value: unknown): boolean {
 }
 
 function pythonText(value: unknown): string {
-  if (value === null) return 'None'
-  if (typeof value === 'boolean') return value ? 'True' : 'False'
+  if (value === null) return "'None'"
+  if (typeof value === 'boolean') return value ? "'True'" : "'False'"
   if (Array.isArray(value)) return `'<list of ${value.length} items>'`
   if (typeof value === 'object') return `'<dict of ${Object.keys(value).length} items>'`
   if (typeof value === 'string') return `'${value.replace(/'/g, "\\'")}'`
-  return typeof value === 'number' ? String(value) : ''
+  return typeof value === 'number' ? `'${value}'` : ''
 }

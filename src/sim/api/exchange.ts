@@ -1,16 +1,17 @@
 import type { Clock } from '#core/clock.ts'
 import type { AdapterTable } from '#sim/adapter-table.ts'
 import type { Call } from '#sim/call.ts'
-import type { Engine } from '#sim/engine.ts'
+import type { KvEventSource } from '#sim/kv-events/kv-events.ts'
+import type { LiveEngine } from '#sim/live-engine.ts'
 import type { SimSettings } from '#sim/options.ts'
 import type { Reply, ReplyHeaders } from '#sim/reply.ts'
-import type { BodyProblem } from './body.ts'
+import type { BodyProblem, JsonBody } from './body.ts'
 
 /** What all calls of one simulated server share. */
 export interface SimCore {
   readonly settings: SimSettings
   readonly clock: Clock
-  readonly engine: Engine
+  readonly engine: LiveEngine
   readonly adapters: AdapterTable
   /** Epoch seconds of the start. */
   readonly startedS: number
@@ -18,6 +19,10 @@ export interface SimCore {
   newId(): string
   /** Model calls being answered now. */
   openCalls(): number
+  /** The port the server listens on. */
+  port(): number
+  /** Where events of the KV blocks are published, for each rank; empty when they are not. */
+  kvEventSources(): readonly KvEventSource[]
 }
 
 /** One call on its way to its answer. */
@@ -33,6 +38,8 @@ export interface Problem {
   readonly type: string
   readonly message: string
   readonly param: string | null
+  /** Further fields, for engines whose errors have some. */
+  readonly details?: Readonly<Record<string, unknown>>
 }
 
 /** The model a call asked for. */
@@ -47,6 +54,8 @@ export interface Protocol {
   refuse(exchange: Exchange, problem: Problem): void
   refuseBody(exchange: Exchange, problem: BodyProblem): void
   chooseModel(core: SimCore, name: string | undefined): ChosenModel | Problem
+  /** What the engine checks of a body besides the types of its fields; undefined when all is well. Absent: nothing. */
+  inspect?(exchange: Exchange, body: JsonBody): Problem | BodyProblem | undefined
   /** Whether prompt and wanted output (unset: at least one token) fit the model; undefined when they do. */
   overflow(core: SimCore, promptTokens: number, maxTokens: number | undefined): Problem | undefined
   /** Whether the engine takes one more request; undefined when it does. */
@@ -62,6 +71,11 @@ export interface Route {
   /** Model calls are recorded, counted in the load and hit by faults that name no path. */
   readonly isModelCall: boolean
   handle(exchange: Exchange): void
+}
+
+/** Tells a problem with a body from other problems. */
+export function isBodyProblem(problem: Problem | BodyProblem): problem is BodyProblem {
+  return 'kind' in problem
 }
 
 /** Tells a problem from a model. */

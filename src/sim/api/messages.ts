@@ -6,14 +6,15 @@ import {
   type Choice,
   choiceArguments,
   choiceText,
+  type Generation,
   type Job,
   runGeneration,
   type Shape,
   type TokenStep,
   usageOf,
 } from './generation.ts'
-import { openCall } from './openai.ts'
-import { chatPrompt, chooseToolCall, contentText } from './prompt.ts'
+import { type OpenedCall, openCall } from './openai.ts'
+import { chatMessage, chatPrompt, chooseToolCall, contentText } from './prompt.ts'
 
 const RULES: FieldRules = {
   model: { type: 'string', isRequired: true },
@@ -33,32 +34,40 @@ const COUNT_RULES: FieldRules = {
 export function handleMessages(exchange: Exchange, protocol: Protocol): void {
   const opened = openCall(exchange, protocol, RULES)
   if (opened === undefined) return
-  const { body, model } = opened
-  runGeneration(
-    exchange,
-    protocol,
-    {
-      model,
-      body,
-      prompts: [promptOf(body)],
-      n: 1,
-      maxTokens: numberOf(body['max_tokens']),
-      tool: chooseToolCall(body['tools'], body['tool_choice'], endsWithToolResult(body)),
-      isStream: body['stream'] === true,
-      streamUsage: 'final',
-    },
-    MESSAGES_SHAPE,
-  )
+  runGeneration(exchange, protocol, messagesGeneration(opened), MESSAGES_SHAPE)
+}
+
+/** What a call of the Anthropic API asks to be generated. */
+export function messagesGeneration({ body, model }: OpenedCall): Generation {
+  return {
+    model,
+    body,
+    prompts: [promptOf(body)],
+    n: 1,
+    maxTokens: numberOf(body['max_tokens']),
+    tool: chooseToolCall(body['tools'], body['tool_choice'], endsWithToolResult(body)),
+    isStream: body['stream'] === true,
+    streamUsage: 'final',
+  }
 }
 
 /** `POST /v1/messages/count_tokens`. */
 export function handleCountTokens(exchange: Exchange, protocol: Protocol): void {
   const opened = openCall(exchange, protocol, COUNT_RULES)
-  if (opened !== undefined) exchange.reply.json(200, { input_tokens: promptOf(opened.body).length })
+  if (opened !== undefined) {
+    const tokens = countMessagesTokens(opened.body)
+    const context_management = { original_input_tokens: tokens }
+    exchange.reply.json(200, { input_tokens: tokens, context_management })
+  }
+}
+
+/** Tokens of the prompt that a call of the Anthropic API makes. */
+export function countMessagesTokens(body: JsonBody): number {
+  return promptOf(body).length
 }
 
 function promptOf(body: JsonBody): Uint32Array {
-  const system = body['system'] === undefined ? '' : `<|system|>\n${contentText(body['system'])}\n`
+  const system = body['system'] === undefined ? '' : chatMessage('system', contentText(body['system']))
   return tokenize(system + chatPrompt(body['messages'], body['tools']))
 }
 
@@ -87,7 +96,6 @@ const MESSAGES_SHAPE: Shape = {
       content: choice === undefined ? [] : [contentBlock(choice)],
       model: job.model.name,
       stop_reason: choice === undefined ? null : STOP_REASONS[choice.answer.finish],
-      stop_sequence: null,
       usage: finalUsage(job),
     }
   },

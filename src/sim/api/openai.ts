@@ -1,8 +1,17 @@
 import { tokenize } from '#sim/tokens.ts'
-import { type FieldRules, type JsonBody, readJsonBody } from './body.ts'
-import { type ChosenModel, type Exchange, fieldsOf, isProblem, numberOf, type Protocol, stringOf } from './exchange.ts'
-import { runGeneration, type Shape, type StreamUsage } from './generation.ts'
-import { chatPrompt, chooseToolCall, completionPrompts } from './prompt.ts'
+import { checkFields, type FieldRules, type JsonBody, parseJsonBody } from './body.ts'
+import {
+  type ChosenModel,
+  type Exchange,
+  fieldsOf,
+  isBodyProblem,
+  isProblem,
+  numberOf,
+  type Protocol,
+  stringOf,
+} from './exchange.ts'
+import { type Generation, runGeneration, type Shape, type StreamUsage } from './generation.ts'
+import { chatPrompt, chooseToolCall, chosenText, completionPrompts, structuredText } from './prompt.ts'
 
 const SAMPLING_RULES: FieldRules = {
   model: { type: 'string' },
@@ -22,15 +31,23 @@ const CHAT_RULES: FieldRules = {
 
 const COMPLETION_RULES: FieldRules = { prompt: { type: 'any', isRequired: true }, ...SAMPLING_RULES }
 
+/** A call that has been taken so far. */
+export interface OpenedCall {
+  readonly body: JsonBody
+  readonly model: ChosenModel
+}
+
 /** Reads the body and the model of a call, or refuses it. */
-export function openCall(
-  exchange: Exchange,
-  protocol: Protocol,
-  rules: FieldRules,
-): { readonly body: JsonBody; readonly model: ChosenModel } | undefined {
-  const result = readJsonBody(exchange.call, rules)
+export function openCall(exchange: Exchange, protocol: Protocol, rules: FieldRules): OpenedCall | undefined {
+  const result = parseJsonBody(exchange.call)
   if ('problem' in result) {
     protocol.refuseBody(exchange, result.problem)
+    return undefined
+  }
+  const problem = protocol.inspect?.(exchange, result.body) ?? checkFields(result.body, rules)
+  if (problem !== undefined) {
+    if (isBodyProblem(problem)) protocol.refuseBody(exchange, problem)
+    else protocol.refuse(exchange, problem)
     return undefined
   }
   const model = protocol.chooseModel(exchange.core, stringOf(result.body['model']))
@@ -41,50 +58,59 @@ export function openCall(
   return { body: result.body, model }
 }
 
+/** How a generation is run, once it is known what is to be generated. */
+export type RunGeneration = typeof runGeneration
+
 /** `POST /v1/chat/completions`. */
-export function handleChat(exchange: Exchange, protocol: Protocol, shape: Shape): void {
+export function handleChat(exchange: Exchange, protocol: Protocol, shape: Shape, run = runGeneration): void {
   const opened = openCall(exchange, protocol, CHAT_RULES)
-  if (opened === undefined) return
-  const { body, model } = opened
-  const messages = body['messages']
-  const last = Array.isArray(messages) ? fieldsOf(messages.at(-1))['role'] : undefined
-  runGeneration(
-    exchange,
-    protocol,
-    {
-      model,
-      body,
-      prompts: [tokenize(chatPrompt(messages, body['tools']))],
-      n: Math.max(1, numberOf(body['n']) ?? 1),
-      maxTokens: numberOf(body['max_completion_tokens']) ?? numberOf(body['max_tokens']),
-      tool: chooseToolCall(body['tools'], body['tool_choice'], last === 'tool'),
-      isStream: body['stream'] === true,
-      streamUsage: streamUsageOf(body),
-    },
-    shape,
-  )
+  if (opened !== undefined) run(exchange, protocol, chatGeneration(opened), shape)
 }
 
 /** `POST /v1/completions`; without `max_tokens` the answer is cut at the engine's default. */
-export function handleCompletions(exchange: Exchange, protocol: Protocol, shape: Shape): void {
+export function handleCompletions(exchange: Exchange, protocol: Protocol, shape: Shape, run = runGeneration): void {
   const opened = openCall(exchange, protocol, COMPLETION_RULES)
   if (opened === undefined) return
-  const { body, model } = opened
-  runGeneration(
-    exchange,
-    protocol,
-    {
-      model,
-      body,
-      prompts: completionPrompts(body['prompt'], tokenize),
-      n: Math.max(1, numberOf(body['n']) ?? 1),
-      maxTokens: numberOf(body['max_tokens']) ?? exchange.core.settings.defaultTokens,
-      tool: undefined,
-      isStream: body['stream'] === true,
-      streamUsage: streamUsageOf(body),
-    },
-    shape,
-  )
+  const generation = completionGeneration(opened)
+  const endsByItself = exchange.call.answerTokens !== undefined
+  const maxTokens = generation.maxTokens ?? (endsByItself ? undefined : exchange.core.settings.defaultTokens)
+  run(exchange, protocol, { ...generation, maxTokens }, shape)
+}
+
+/** What a chat asks to be generated. */
+export function chatGeneration({ body, model }: OpenedCall): Generation {
+  const messages = body['messages']
+  const last = Array.isArray(messages) ? fieldsOf(messages.at(-1))['role'] : undefined
+  return {
+    ...commonGeneration({ body, model }),
+    prompts: [tokenize(chatPrompt(messages, body['tools']))],
+    maxTokens: numberOf(body['max_completion_tokens']) ?? numberOf(body['max_tokens']),
+    tool: chooseToolCall(body['tools'], body['tool_choice'], last === 'tool'),
+  }
+}
+
+/** What a text completion asks to be generated. */
+export function completionGeneration({ body, model }: OpenedCall): Generation {
+  return {
+    ...commonGeneration({ body, model }),
+    prompts: completionPrompts(body['prompt'], tokenize),
+    maxTokens: numberOf(body['max_tokens']),
+    tool: undefined,
+  }
+}
+
+function commonGeneration({
+  body,
+  model,
+}: OpenedCall): Pick<Generation, 'model' | 'body' | 'n' | 'text' | 'isStream' | 'streamUsage'> {
+  return {
+    model,
+    body,
+    n: Math.max(1, numberOf(body['n']) ?? 1),
+    text: structuredText(body['response_format']) ?? chosenText(body),
+    isStream: body['stream'] === true,
+    streamUsage: streamUsageOf(body),
+  }
 }
 
 function streamUsageOf(body: JsonBody): StreamUsage {

@@ -1,16 +1,31 @@
 import { sampleFromSchema, type ToolCall } from '#sim/answer.ts'
 import { fieldsOf, stringOf } from './exchange.ts'
 
-/** The text a list of chat messages is read as: one part for each message, tools in front. */
+/**
+ * The text a list of chat messages is read as: tools in front, then for each message the mark of its role and its content, at
+ * the end the mark of the assistant. Each of these parts is a whole number of tokens ({@link wholeTokens}), so a conversation
+ * that goes on begins with the tokens of prompt and answer so far.
+ */
 export function chatPrompt(messages: unknown, tools: unknown): string {
-  let text = Array.isArray(tools) && tools.length > 0 ? `${JSON.stringify(tools)}\n` : ''
+  let text = Array.isArray(tools) && tools.length > 0 ? wholeTokens(JSON.stringify(tools)) : ''
   for (const message of Array.isArray(messages) ? messages : []) {
-    const fields = fieldsOf(message)
-    text += `<|${stringOf(fields['role']) ?? 'user'}|>\n${contentText(fields['content'])}`
-    if (fields['tool_calls'] !== undefined) text += JSON.stringify(fields['tool_calls'])
-    text += '\n'
+    const { role, content, tool_calls: calls } = fieldsOf(message)
+    text += chatMessage(
+      stringOf(role) ?? 'user',
+      contentText(content) + (calls === undefined ? '' : JSON.stringify(calls)),
+    )
   }
-  return `${text}<|assistant|>\n`
+  return text + wholeTokens('<|assistant|>')
+}
+
+/** One message as part of {@link chatPrompt}. */
+export function chatMessage(role: string, text: string): string {
+  return wholeTokens(`<|${role}|>`) + wholeTokens(text)
+}
+
+/** A text with one to four line feeds behind it, so that its bytes are a multiple of four: tokens do not reach over its end. */
+function wholeTokens(text: string): string {
+  return text + '\n\n\n\n'.slice(Buffer.byteLength(text) % 4)
 }
 
 /** The text of a message's content: a string, or parts of which those without text count as their JSON. */
@@ -41,6 +56,21 @@ export function chooseToolCall(tools: unknown, choice: unknown, isAfterResult: b
   if (tool === undefined) return undefined
   const args = sampleFromSchema(tool.schema, 'value')
   return { name: tool.name, args: JSON.stringify(typeof args === 'object' && args !== null ? args : {}) }
+}
+
+/** The answer that an output format asks for: JSON of a schema's kind, or an empty object; undefined for plain text. */
+export function structuredText(format: unknown): string | undefined {
+  const { type, json_schema: named, schema } = fieldsOf(format)
+  if (type === 'json_object') return '{}'
+  if (type !== 'json_schema') return undefined
+  return JSON.stringify(sampleFromSchema(schema ?? fieldsOf(named)['schema'], 'value'))
+}
+
+/** The answer that vLLM's own fields for structured output ask for: the first choice, or JSON of a schema's kind. */
+export function chosenText(body: Readonly<Record<string, unknown>>): string | undefined {
+  const { choice, json } = fieldsOf(body['structured_outputs'])
+  if (Array.isArray(choice)) return stringOf(choice[0])
+  return json === undefined ? undefined : JSON.stringify(sampleFromSchema(json, 'value'))
 }
 
 function toolFrom(declared: unknown): Tool {

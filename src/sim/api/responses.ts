@@ -5,14 +5,15 @@ import {
   type Choice,
   choiceArguments,
   choiceText,
+  type Generation,
   type Job,
   runGeneration,
   type Shape,
   type TokenStep,
   usageOf,
 } from './generation.ts'
-import { openCall } from './openai.ts'
-import { chatPrompt, chooseToolCall } from './prompt.ts'
+import { type OpenedCall, openCall } from './openai.ts'
+import { chatPrompt, chooseToolCall, structuredText } from './prompt.ts'
 
 const RULES: FieldRules = {
   input: { type: 'any', isRequired: true },
@@ -27,24 +28,24 @@ const RULES: FieldRules = {
 export function handleResponses(exchange: Exchange, protocol: Protocol): void {
   const opened = openCall(exchange, protocol, RULES)
   if (opened === undefined) return
-  const { body, model } = opened
+  runGeneration(exchange, protocol, responsesGeneration(opened), responsesShape())
+}
+
+/** What a call of the Responses API asks to be generated. */
+export function responsesGeneration({ body, model }: OpenedCall): Generation {
   const { input, tools } = body
   const last = Array.isArray(input) ? fieldsOf(input.at(-1))['type'] : undefined
-  runGeneration(
-    exchange,
-    protocol,
-    {
-      model,
-      body,
-      prompts: [promptOf(body)],
-      n: 1,
-      maxTokens: numberOf(body['max_output_tokens']),
-      tool: chooseToolCall(tools, body['tool_choice'], last === 'function_call_output'),
-      isStream: body['stream'] === true,
-      streamUsage: 'final',
-    },
-    responsesShape(),
-  )
+  return {
+    model,
+    body,
+    prompts: [promptOf(body)],
+    n: 1,
+    maxTokens: numberOf(body['max_output_tokens']),
+    tool: chooseToolCall(tools, body['tool_choice'], last === 'function_call_output'),
+    text: structuredText(fieldsOf(body['text'])['format']),
+    isStream: body['stream'] === true,
+    streamUsage: 'final',
+  }
 }
 
 function promptOf({ instructions, input, tools }: JsonBody): Uint32Array {
@@ -119,8 +120,8 @@ function itemId(job: Job): string {
 }
 
 function outputItem(job: Job, choice: Choice, isDone: boolean): unknown {
-  const isCut = choice.answer.finish === 'length'
-  const status = statusOf(isDone, isCut)
+  // An item is complete even when a limit cut the response.
+  const status = statusOf(isDone, false)
   const { tool } = choice.answer
   if (tool !== undefined) {
     const args = isDone ? choiceArguments(choice) : ''
@@ -128,7 +129,8 @@ function outputItem(job: Job, choice: Choice, isDone: boolean): unknown {
     return { arguments: args, call_id: callId, name: tool.name, type: 'function_call', id: itemId(job), status }
   }
   const text = { annotations: [], text: isDone ? choiceText(choice) : '', type: 'output_text', logprobs: null }
-  return { id: itemId(job), content: isDone ? [text] : [], role: 'assistant', status, type: 'message' }
+  const content = isDone ? [text] : []
+  return { id: itemId(job), content, role: 'assistant', status, type: 'message', phase: null }
 }
 
 /** What a response repeats of its request, and what it says when the request did not. */
@@ -137,10 +139,14 @@ const REPEATED: Readonly<Record<string, unknown>> = {
   metadata: null,
   parallel_tool_calls: true,
   temperature: 1,
-  tool_choice: 'auto',
   tools: [],
   top_p: 1,
   max_output_tokens: null,
+  max_tool_calls: null,
+  prompt: null,
+  top_logprobs: null,
+  presence_penalty: 0,
+  frequency_penalty: 0,
 }
 
 function responseObject(job: Job, isDone: boolean): unknown {
@@ -155,6 +161,8 @@ function responseObject(job: Job, isDone: boolean): unknown {
     object: 'response',
     output: choice === undefined ? [] : [outputItem(job, choice, true)],
     ...Object.fromEntries(repeated),
+    // Without tools nothing can be chosen, whatever the request says.
+    tool_choice: Array.isArray(job.body['tools']) ? (job.body['tool_choice'] ?? 'auto') : 'none',
     background: false,
     previous_response_id: null,
     reasoning: null,
@@ -164,6 +172,10 @@ function responseObject(job: Job, isDone: boolean): unknown {
     truncation: 'disabled',
     usage: isDone ? finalUsage(job) : null,
     user: null,
+    kv_transfer_params: null,
+    ec_transfer_params: null,
+    input_messages: null,
+    output_messages: null,
   }
 }
 
@@ -176,9 +188,19 @@ function finalUsage(job: Job): unknown {
   const { promptTokens, outputTokens, cachedTokens } = usageOf(job)
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: cachedTokens },
+    input_tokens_details: {
+      cached_tokens: cachedTokens,
+      cache_write_tokens: 0,
+      input_tokens_per_turn: [],
+      cached_tokens_per_turn: [],
+    },
     output_tokens: outputTokens,
-    output_tokens_details: { reasoning_tokens: 0 },
+    output_tokens_details: {
+      reasoning_tokens: 0,
+      tool_output_tokens: 0,
+      output_tokens_per_turn: [],
+      tool_output_tokens_per_turn: [],
+    },
     total_tokens: promptTokens + outputTokens,
   }
 }

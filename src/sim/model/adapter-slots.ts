@@ -47,6 +47,11 @@ export class AdapterSlots {
     else this.#running.delete(adapter)
   }
 
+  /** Unloads all; none may be running. */
+  forget(): void {
+    this.#loaded.length = 0
+  }
+
   #unloadOne(): void {
     const idle = this.#loaded.findIndex((adapter) => !this.#running.has(adapter))
     if (idle >= 0) this.#loaded.splice(idle, 1)

@@ -48,13 +48,15 @@ export function fullBlocksOf(tokens: number, blockSize: number): number {
 }
 
 /** Hashes of the full blocks of a token sequence. Costs one step per token. */
-export function hashTokenBlocks(tokens: Int32Array, blockSize: number, salt: number): Float64Array<ArrayBuffer> {
+export function hashTokenBlocks(tokens: Uint32Array, blockSize: number, salt: number): Float64Array<ArrayBuffer> {
+  // Signed words are small integers to the machine; ids beyond 2^31 read as unsigned ones are not.
+  const words = new Int32Array(tokens.buffer, tokens.byteOffset, tokens.length)
   const hashes = new Float64Array(fullBlocksOf(tokens.length, blockSize))
   const chain = new Chain()
   chain.start(salt)
   for (let block = 0; block < hashes.length; block++) {
     const end = (block + 1) * blockSize
-    for (let i = block * blockSize; i < end; i++) chain.fold(tokens[i]!)
+    for (let i = block * blockSize; i < end; i++) chain.fold(words[i]!)
     hashes[block] = chain.end()
   }
   return hashes

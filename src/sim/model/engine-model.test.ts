@@ -324,6 +324,64 @@ describe('an engine model', () => {
     assert.ok(fetched.lastTokenMs < blocked.firstTokenMs)
   })
 
+  test('gives a prompt its step no sooner than the delay after admission, beside the decodes of others', () => {
+    const steps: number[] = []
+    const engine = new EngineModel(
+      { ...settings, promptDelayMs: 100 },
+      { onStep: ({ startMs, chunkTokens }) => void (chunkTokens > 0 && steps.push(startMs)) },
+    )
+    const first = engine.submit(loner(10, 160, 30), 0)
+    engine.advance(50)
+    assert.deepEqual([first.phase, engine.cache.usedBlocks, engine.nextEventMs], ['running', 10, 100])
+    const second = engine.submit(loner(11, 160, 30), 60)
+    engine.advance(1_000)
+    assert.deepEqual([first.admittedMs, second.admittedMs, steps[0], steps.length], [0, 60, 100, 2])
+    assert.ok(steps[1]! >= 160 && steps[1]! < 170, `the second prompt's step begins at ${steps[1]}`)
+    assert.ok(second.firstTokenMs < first.lastTokenMs)
+  })
+
+  test('computes nothing more for a frozen request, which keeps its place and blocks until it is cancelled', () => {
+    for (const atMs of [0, 30]) {
+      const engine = new EngineModel({ ...settings, maxNumSeqs: 2 })
+      const frozen = engine.submit(loner(10, 160, 100), 0)
+      const other = engine.submit(loner(11, 160, 10), 0)
+      engine.freeze(frozen, atMs)
+      const made = frozen.producedTokens
+      engine.advance(10_000)
+      assert.deepEqual([frozen.phase, frozen.producedTokens, other.phase], ['running', made, 'finished'])
+      assert.ok(engine.cache.usedBlocks >= 10)
+      assert.equal(engine.nextEventMs, Number.POSITIVE_INFINITY)
+      engine.cancel(frozen, 10_001)
+      assert.equal(engine.cache.usedBlocks, 0)
+    }
+  })
+
+  test('clears its cache when the next step begins, and tells of the clear instead of the blocks', () => {
+    const events: string[] = []
+    const engine = new EngineModel(settings, {
+      onCacheCleared: (atMs) => void events.push(`cleared at ${atMs}`),
+      onBlockRemoved: () => void events.push('removed'),
+      onBlocksStored: (_, first, count) => void events.push(`stored ${count} from ${first}`),
+    })
+    engine.submit(request(64, 1), 0)
+    engine.advance(100)
+    engine.clearCache(150)
+    assert.deepEqual([engine.cache.cachedBlocks, events], [4, ['stored 4 from 0']])
+    const again = engine.submit(request(64, 1), 200)
+    engine.advance(300)
+    assert.equal(again.cachedTokens, 0)
+    assert.deepEqual(events, ['stored 4 from 0', 'cleared at 200', 'stored 4 from 0'])
+  })
+
+  test('stops after as many steps as it may do, and goes on from there', () => {
+    const engine = new EngineModel(settings, { onToken: () => undefined })
+    const call = engine.submit(loner(10, 160, 30), 0)
+    assert.equal(engine.advance(10_000, 5), false)
+    assert.deepEqual([call.producedTokens, engine.reachedMs], [5, call.lastTokenMs])
+    assert.equal(engine.advance(10_000, 100), true)
+    assert.deepEqual([call.producedTokens, engine.reachedMs], [30, 10_000])
+  })
+
   test('refuses what could never run, and time that goes back', () => {
     const engine = new EngineModel(settings)
     engine.advance(10)

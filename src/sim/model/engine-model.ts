@@ -9,6 +9,9 @@ import { WaitingQueue } from './waiting-queue.ts'
 
 const never = Number.POSITIVE_INFINITY
 
+/** How soon an idle engine that finds a shared pool of blocks full looks again. */
+const pooledRetryMs = 5
+
 /** Makes a bound of a sum so much less that rounding cannot put it after the sum. */
 const boundShrink = 1 - 1e-9
 
@@ -42,13 +45,24 @@ export class EngineModel {
   #stepEndMs = never
   /** When an idle engine has to look at its queue again. */
   #retryMs = never
+  #clearsCache = false
   /** Steps that can follow the one under way with nothing but decode tokens in them, unless something arrives. */
   #quietSteps = 0
+  /** Steps take so many times as long as the settings say. */
+  #pace = 1
+  /** An idle engine begins no step before this time. */
+  #stalledUntilMs = Number.NEGATIVE_INFINITY
+  readonly #isPooled: boolean
 
-  constructor(settings: EngineSettings, observer: EngineObserver = {}) {
+  /**
+   * With a `pool` the engine takes its blocks from there, as other engines do, instead of having `kvBlocks` of its own: what no
+   * fleet can do, a bound for what fleets do. Blocks of the pool are announced by no observer as removed.
+   */
+  constructor(settings: EngineSettings, observer: EngineObserver = {}, pool?: KvCache) {
     this.settings = settings
     this.#observer = observer
-    this.#cache = new KvCache(settings.kvBlocks, (hash) => observer.onBlockRemoved?.(hash, this.#nowMs))
+    this.#isPooled = pool !== undefined
+    this.#cache = pool ?? new KvCache(settings.kvBlocks, (hash) => this.#tellRemoved(hash))
     this.#scheduler = new Scheduler({ settings, cache: this.#cache, observer, counters: this.counters })
     this.#phases = new BlockPhases(this.#cache, this.#scheduler.blocks, settings.blockSize)
   }
@@ -70,6 +84,11 @@ export class EngineModel {
   /** Waiting only because too many other adapters run, as the last step saw it. */
   get deferredCount(): number {
     return this.#scheduler.deferredCount
+  }
+
+  /** Waiting because their KV is on its way from a prefill engine. */
+  get fetchingCount(): number {
+    return this.#scheduler.fetches.fetchingCount
   }
 
   /** Used blocks as a part of all. */
@@ -148,15 +167,71 @@ export class EngineModel {
     if (this.#held.remove(seat)) this.#giveBack(seat, 'finished', nowMs)
   }
 
-  /** Forgets all cached blocks that nobody uses. */
-  clearCache(nowMs: number): void {
+  /**
+   * Forgets all cached blocks when the next step begins: engines do what they are told between steps, and tell of it with the
+   * step that follows (real-engine.md 3, 5). Says false, and forgets nothing, while any request holds blocks, as vLLM does.
+   */
+  clearCache(nowMs: number): boolean {
     this.advance(nowMs)
-    this.#cache.clear()
+    if (this.#cache.usedBlocks > 0) return false
+    this.#clearsCache = true
+    this.#quietSteps = 0
+    return true
+  }
+
+  /** Computes nothing more for a request; it keeps its place and its blocks, or waits for them, until it is cancelled. */
+  freeze(call: EngineCall, nowMs: number): void {
+    this.advance(nowMs)
+    this.#seatOf(call).idleUntilMs = never
     this.#quietSteps = 0
   }
 
-  /** Runs all steps that end by `untilMs` and begins those that begin by then. */
-  advance(untilMs: number): void {
+  get pace(): number {
+    return this.#pace
+  }
+
+  /** From the next step on, steps take `factor` (more than 0) times as long as the settings say: another machine's pace. */
+  setPace(factor: number, nowMs: number): void {
+    this.advance(nowMs)
+    this.#pace = factor
+    this.#quietSteps = 0
+  }
+
+  /** Computes nothing until a time: the step under way ends so much later. What is submitted meanwhile waits. */
+  stall(untilMs: number, nowMs: number): void {
+    this.advance(nowMs)
+    if (untilMs <= nowMs) return
+    if (this.#stepEndMs === never) this.#stalledUntilMs = Math.max(this.#stalledUntilMs, untilMs)
+    else this.#stepEndMs += untilMs - nowMs
+    this.#quietSteps = 0
+  }
+
+  /**
+   * The process dies and another takes its place: every request is taken out (and counts as cancelled), the step under way is
+   * lost, blocks and adapters are forgotten. The pace stays, a stall is over.
+   */
+  crash(nowMs: number): void {
+    this.advance(nowMs)
+    for (const call of this.calls()) this.cancel(call, nowMs)
+    this.#clearsCache = false
+    if (!this.#isPooled) this.#cache.clear()
+    this.#scheduler.adapters.forget()
+    this.#stepEndMs = this.#retryMs = never
+    this.#stalledUntilMs = Number.NEGATIVE_INFINITY
+    this.#quietSteps = 0
+  }
+
+  /** Up to when everything that happens has happened. */
+  get reachedMs(): number {
+    return this.#nowMs
+  }
+
+  /**
+   * Runs all steps that end by `untilMs` and begins those that begin by then. An engine that steps one by one ends at most
+   * `mostSteps`; returns whether that was enough.
+   */
+  advance(untilMs: number, mostSteps = never): boolean {
+    let steps = 0
     for (;;) {
       if (this.#stepEndMs === never) {
         const wakeMs = this.#wakeMs()
@@ -166,11 +241,18 @@ export class EngineModel {
       }
       if (this.#quietSteps > 0) this.#runQuietSteps(untilMs)
       if (this.#stepEndMs > untilMs) break
+      if (steps++ >= mostSteps) return false
       this.#endStep()
       this.#beginStep(this.#stepEndMs)
     }
     if (untilMs !== never && untilMs > this.#nowMs) this.#nowMs = untilMs
     if (this.#stepEndMs === never) this.#endHolds(this.#nowMs)
+    return true
+  }
+
+  #tellRemoved(hash: number): void {
+    if (this.#clearsCache && this.#observer.onCacheCleared !== undefined) return
+    this.#observer.onBlockRemoved?.(hash, this.#nowMs)
   }
 
   #seatOf(call: EngineCall): Seat {
@@ -194,8 +276,11 @@ export class EngineModel {
   /** When an idle engine begins its next step. */
   #wakeMs(): number {
     const arrivingMs = this.#arriving.at(0)?.dueMs ?? never
-    if (this.#scheduler.waiting.length === 0) return arrivingMs
-    return Math.min(this.#interruptMs(), this.#retryMs)
+    const wakeMs =
+      this.#scheduler.waiting.length + this.#scheduler.running.length === 0
+        ? arrivingMs
+        : Math.min(this.#interruptMs(), this.#retryMs)
+    return Math.max(wakeMs, this.#stalledUntilMs)
   }
 
   #beginStep(atMs: number): void {
@@ -203,12 +288,24 @@ export class EngineModel {
     this.#stepStartMs = atMs
     this.#retryMs = never
     this.#receive(atMs)
+    if (this.#clearsCache) this.#clearCache(atMs)
     this.#scheduler.fillStep(atMs)
-    this.#stepEndMs =
-      this.#scheduler.running.length === 0
-        ? never
-        : atMs + stepMs(this.settings.cost, this.#scheduler.work) + this.#scheduler.loadMs
+    const { work, waiting, nextPromptMs } = this.#scheduler
+    const isIdle = work.decodes + work.chunks === 0
+    this.#stepEndMs = isIdle ? never : atMs + this.#stepMs() + this.#scheduler.loadMs
+    if (isIdle) this.#retryMs = nextPromptMs
+    if (isIdle && this.#isPooled && waiting.length > 0) this.#retryMs = Math.min(nextPromptMs, atMs + pooledRetryMs)
     this.#quietSteps = this.#plannedQuietSteps()
+  }
+
+  #clearCache(atMs: number): void {
+    this.#observer.onCacheCleared?.(atMs)
+    this.#cache.clear()
+    this.#clearsCache = false
+  }
+
+  #stepMs(): number {
+    return stepMs(this.settings.cost, this.#scheduler.work) * this.#pace
   }
 
   /** Lets in what has come by now, in order of time. */
@@ -240,6 +337,7 @@ export class EngineModel {
     let kept = 0
     for (let i = 0; i < running.length; i++) {
       const seat = running[i]!
+      if (seat.idleUntilMs === never) seat.scheduled = 0
       seat.computed += seat.scheduled
       seat.scheduled = 0
       const isSampled = seat.computed === seat.known
@@ -250,6 +348,7 @@ export class EngineModel {
     running.length = kept
     for (const seat of this.#ended) this.#report(seat, atMs)
     this.#ended.length = 0
+    this.#tellStep()
   }
 
   /** Adds the output token of a request that has computed all it knows; returns whether that ends it. */
@@ -287,6 +386,10 @@ export class EngineModel {
     this.counters.busyMs += this.#stepEndMs - this.#stepStartMs
     this.counters.chunkTokens += chunkTokens
     this.counters.decodedTokens += decodes
+  }
+
+  #tellStep(): void {
+    const { decodes, chunkTokens } = this.#scheduler.work
     this.#observer.onStep?.({ startMs: this.#stepStartMs, endMs: this.#stepEndMs, decodes, chunkTokens })
   }
 
@@ -295,6 +398,8 @@ export class EngineModel {
    * the fewest tokens to go allows. What waits goes on waiting: blocks only get fewer, and places and adapters stay taken.
    */
   #plannedQuietSteps(): number {
+    // What other engines do to a shared pool may change any step.
+    if (this.#isPooled) return 0
     const isPlain = this.#scheduler.work.chunks === 0 && this.#scheduler.work.decodes === this.#scheduler.running.length
     if (!isPlain || this.#scheduler.hasPreempted || this.#scheduler.loadMs > 0 || this.#observer.onToken !== undefined)
       return 0
@@ -318,10 +423,11 @@ export class EngineModel {
       if (!this.#phases.canTurn(steps + 1)) break
       steps++
       this.#countStep()
+      this.#tellStep()
       this.#nowMs = this.#stepStartMs = this.#stepEndMs
       this.#phases.turn(steps, this.#nowMs)
       work.contextTokens += work.decodes
-      this.#stepEndMs += stepMs(this.settings.cost, work)
+      this.#stepEndMs += this.#stepMs()
     }
     if (steps === 0) return
     this.#quietSteps -= steps

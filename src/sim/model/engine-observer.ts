@@ -21,7 +21,7 @@ export interface EngineObserver {
   /** After its last token; it is then `finished` or `held`. */
   onFinished?(call: EngineCall, atMs: number): void
   onPreempted?(call: EngineCall, atMs: number): void
-  /** After each step. */
+  /** After each step, and after what it ended has been told. */
   onStep?(step: EngineStep): void
   /**
    * Full blocks `firstBlock` to `firstBlock + count - 1` of its sequence can be found from now on; their hashes are those of the
@@ -30,6 +30,8 @@ export interface EngineObserver {
   onBlocksStored?(call: EngineCall, firstBlock: number, count: number, atMs: number): void
   /** A block with this hash gave way; another block may still have the same hash. */
   onBlockRemoved?(hash: number, atMs: number): void
+  /** All blocks that nobody uses were forgotten. With this method their single removals are not told. */
+  onCacheCleared?(atMs: number): void
 }
 
 /** What has happened in an engine since its start. */

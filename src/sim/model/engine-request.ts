@@ -62,6 +62,8 @@ export interface Seat extends EngineCall {
   computed: number
   /** Tokens the step under way computes for it. */
   scheduled: number
+  /** Steps that begin before this time compute nothing for it; infinite when it is frozen. */
+  idleUntilMs: number
   /** Its blocks are `blocks[0]` to `blocks[blockCount - 1]`. */
   blocks: Int32Array
   blockCount: number
@@ -104,6 +106,7 @@ export function seatOf(request: EngineRequest, start: SeatStart): Seat {
     known: request.promptTokens,
     computed: 0,
     scheduled: 0,
+    idleUntilMs: Number.NEGATIVE_INFINITY,
     blocks: noBlocks,
     blockCount: 0,
     remoteTokens: isPrefillOnly ? 0 : (request.remoteTokens ?? 0),

@@ -11,7 +11,9 @@ import { type EngineRole, type EngineSettings, engineSettings } from './engine-s
 export type Action =
   | { readonly kind: 'submit'; readonly atMs: number; readonly request: EngineRequest }
   | { readonly kind: 'cancel' | 'release'; readonly atMs: number; readonly index: number }
-  | { readonly kind: 'advance' | 'clear'; readonly atMs: number }
+  | { readonly kind: 'advance' | 'clear' | 'crash'; readonly atMs: number }
+  | { readonly kind: 'pace'; readonly atMs: number; readonly factor: number }
+  | { readonly kind: 'stall'; readonly atMs: number; readonly untilMs: number }
 
 export interface Script {
   readonly settings: EngineSettings
@@ -37,6 +39,7 @@ function randomSettings(rng: Rng): EngineSettings {
     maxAdapters: pick(rng, [1, 2]),
     role: pick<EngineRole>(rng, ['both', 'both', 'decode', 'prefill']),
     holdMs: pick(rng, [5, 200]),
+    promptDelayMs: pick(rng, [0, 0, 25]),
   })
 }
 
@@ -82,8 +85,11 @@ export function randomScript(seed: number, length: number): Script {
       submitted++
     } else if (draw < 0.8) actions.push({ kind: 'cancel', atMs, index: below(rng, submitted) })
     else if (draw < 0.88) actions.push({ kind: 'release', atMs, index: below(rng, submitted) })
-    else if (draw < 0.98) actions.push({ kind: 'advance', atMs })
-    else actions.push({ kind: 'clear', atMs })
+    else if (draw < 0.94) actions.push({ kind: 'advance', atMs })
+    else if (draw < 0.955) actions.push({ kind: 'clear', atMs })
+    else if (draw < 0.97) actions.push({ kind: 'pace', atMs, factor: pick(rng, [0.3, 1, 3]) })
+    else if (draw < 0.985) actions.push({ kind: 'stall', atMs, untilMs: atMs + rng() * 5 * meanGapMs })
+    else actions.push({ kind: 'crash', atMs })
   }
   return { settings, actions }
 }
@@ -111,6 +117,9 @@ export function apply(engine: EngineModel, action: Action, calls: EngineCall[]):
   else if (action.kind === 'cancel') engine.cancel(calls[action.index]!, action.atMs)
   else if (action.kind === 'release') engine.releaseHeld(calls[action.index]!, action.atMs)
   else if (action.kind === 'advance') engine.advance(action.atMs)
+  else if (action.kind === 'pace') engine.setPace(action.factor, action.atMs)
+  else if (action.kind === 'stall') engine.stall(action.untilMs, action.atMs)
+  else if (action.kind === 'crash') engine.crash(action.atMs)
   else engine.clearCache(action.atMs)
 }
 

@@ -18,6 +18,11 @@ export interface EngineSettings {
   readonly scheduling: 'fcfs' | 'priority'
   /** Time in the front end (HTTP, tokenizer) before the scheduler sees a request. */
   readonly frontEndMs: number
+  /**
+   * What passes at least between a request's admission and the step that computes its prompt; it has its place and its blocks
+   * meanwhile. 0 for real engines: it gives a simple simulator a time to the first token that does not depend on load.
+   */
+  readonly promptDelayMs: number
   /** Distinct adapters that may run at the same time; as many stay loaded. */
   readonly maxAdapters: number
   /** What loading an adapter adds to the step that first needs it. */
@@ -36,6 +41,7 @@ const defaults = {
   blockSize: 16,
   scheduling: 'fcfs',
   frontEndMs: 9,
+  promptDelayMs: 0,
   maxAdapters: 1,
   adapterLoadMs: 10,
   role: 'both',

@@ -13,6 +13,11 @@ export class KvFetches {
     this.#settings = settings
   }
 
+  /** Waiting requests whose KV is on its way. */
+  get fetchingCount(): number {
+    return this.#onTheWay.length
+  }
+
   /** Waiting requests whose KV has arrived. */
   get arrivedCount(): number {
     return this.#arrivedCount

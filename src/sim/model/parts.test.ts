@@ -7,34 +7,10 @@ import { engineSettings } from './engine-settings.ts'
 import { enginePresets, kvCapacityTokens } from './presets.ts'
 import { RankGroup } from './rank-group.ts'
 import { stepMs } from './step-time.ts'
-import { bytesFromTokens, tokenCountOf, tokensFromBytes } from './text-tokens.ts'
-
-describe('text as tokens', () => {
-  test('is cut into four bytes each, the last filled up with zeros', () => {
-    assert.deepEqual(tokensFromBytes(Buffer.from('abcdef')), Int32Array.of(0x64636261, 0x6665))
-    assert.deepEqual(tokensFromBytes(Buffer.from('')), new Int32Array(0))
-    assert.deepEqual(tokensFromBytes(Uint8Array.of(255, 255, 255, 255)), Int32Array.of(-1))
-  })
-
-  test('comes back from its tokens, and equal beginnings have equal tokens', () => {
-    const text = fc.uint8Array({ min: 1, maxLength: 40 })
-    fc.assert(
-      fc.property(text, text, (bytes, tail) => {
-        const tokens = tokensFromBytes(bytes)
-        assert.equal(tokens.length, tokenCountOf(bytes.length))
-        assert.deepEqual(bytesFromTokens(tokens), bytes)
-        const longer = tokensFromBytes(Buffer.concat([bytes, tail]))
-        const whole = Math.floor(bytes.length / 4)
-        assert.deepEqual(longer.subarray(0, whole), tokens.subarray(0, whole))
-      }),
-      { seed: 3 },
-    )
-  })
-})
 
 describe('block hashes', () => {
   test('are equal for equal prefixes only, and depend on the salt', () => {
-    const tokens = Int32Array.from({ length: 70 }, (_, i) => i)
+    const tokens = Uint32Array.from({ length: 70 }, (_, i) => i)
     const hashes = hashTokenBlocks(tokens, 16, 0)
     assert.equal(hashes.length, 4)
     assert.equal(new Set(hashes).size, 4)
@@ -146,6 +122,14 @@ describe('data-parallel ranks', () => {
     for (let i = 0; i < 3; i++) group.submit(request, 0, 1)
     assert.equal(group.submit(request, 1).rank, 0)
     assert.throws(() => group.submit(request, 2, 2), RangeError)
+  })
+
+  test('do a bounded part of what is due after a pause when a request comes', () => {
+    let steps = 0
+    const group = new RankGroup(settings, 2, () => ({ onToken: () => {}, onStep: () => void steps++ }))
+    for (let i = 0; i < 4; i++) group.submit({ ...request, outputTokens: 3_000 }, 0)
+    group.submit(request, 3_600_000)
+    assert.ok(steps > 0 && steps <= 2_048, `${steps} steps`)
   })
 
   test('serve to the end, one event after the other', () => {

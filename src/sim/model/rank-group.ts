@@ -6,6 +6,9 @@ import type { EngineSettings } from './engine-settings.ts'
 /** How old the balancer's view of the ranks may get, as in vLLM. */
 const viewMs = 100
 
+/** Most steps a rank that steps one by one is brought forward for the balancer's view; after a pause its driver has the rest to do. */
+const viewSteps = 1_024
+
 /** A waiting request weighs as much as four running ones, as in vLLM. */
 const waitingWeight = 4
 
@@ -46,6 +49,7 @@ export class RankGroup {
   }
 
   #pick(nowMs: number): number {
+    if (this.ranks.length === 1) return 0
     if (nowMs - this.#viewedMs >= viewMs) this.#view(nowMs)
     let best = this.#next
     for (let i = 1; i < this.ranks.length; i++) {
@@ -58,9 +62,9 @@ export class RankGroup {
 
   #view(nowMs: number): void {
     this.#viewedMs = nowMs
-    this.advance(nowMs)
     for (let i = 0; i < this.ranks.length; i++) {
       const rank = this.ranks[i]!
+      rank.advance(nowMs, viewSteps)
       this.#loads[i] = rank.runningCount + waitingWeight * rank.waitingCount
     }
   }

@@ -36,6 +36,8 @@ export class Scheduler {
   hasPreempted = false
   /** Requests that wait only because too many other adapters run, as the last step saw it. */
   deferredCount = 0
+  /** When the first of the running requests that wait for their prompt's step may compute; infinite when none does. */
+  nextPromptMs = Number.POSITIVE_INFINITY
   readonly #settings: EngineSettings
   readonly #cache: KvCache
   readonly #observer: EngineObserver
@@ -58,6 +60,7 @@ export class Scheduler {
     work.decodes = work.contextTokens = work.chunks = work.chunkTokens = work.pairs = 0
     this.loadMs = 0
     this.hasPreempted = false
+    this.nextPromptMs = Number.POSITIVE_INFINITY
     const budget = this.#scheduleRunning(atMs)
     if (!this.hasPreempted || this.running.length === 0) this.#scheduleWaiting(atMs, budget)
   }
@@ -89,6 +92,11 @@ export class Scheduler {
     let i = 0
     while (i < running.length && budget > 0) {
       const seat = running[i]!
+      if (seat.idleUntilMs > atMs) {
+        this.nextPromptMs = Math.min(this.nextPromptMs, seat.idleUntilMs)
+        i++
+        continue
+      }
       const tokens = Math.min(seat.known - seat.computed, budget)
       const missing = this.blocks.missingFor(seat, seat.computed + tokens)
       while (missing > this.#cache.availableBlocks && seat.phase === 'running') {
@@ -202,12 +210,16 @@ export class Scheduler {
     this.#countQuery(seat)
     this.fetches.leave(seat)
     if (Number.isNaN(seat.admittedMs)) seat.admittedMs = atMs
-    if (this.adapters.start(seat.adapter)) {
-      this.loadMs += this.#settings.adapterLoadMs
-      this.#counters.adapterLoads++
-    }
+    const isLoad = this.adapters.start(seat.adapter)
+    const loadMs = isLoad ? this.#settings.adapterLoadMs : 0
+    if (isLoad) this.#counters.adapterLoads++
+    const { promptDelayMs } = this.#settings
+    if (promptDelayMs > 0) seat.idleUntilMs = Math.max(seat.idleUntilMs, atMs + promptDelayMs + loadMs)
+    else this.loadMs += loadMs
     seat.phase = 'running'
-    seat.scheduled = Math.min(seat.known - seat.computed, budget)
+    seat.scheduled = 0
+    if (seat.idleUntilMs > atMs) this.nextPromptMs = Math.min(this.nextPromptMs, seat.idleUntilMs)
+    else seat.scheduled = Math.min(seat.known - seat.computed, budget)
     this.running.push(seat)
     this.#observer.onAdmitted?.(seat, atMs)
     this.#count(seat, atMs)

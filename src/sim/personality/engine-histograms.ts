@@ -1,5 +1,6 @@
-import type { EngineObserver, Ticket } from '#sim/engine.ts'
 import { Histogram } from '#sim/histogram.ts'
+import type { EngineObserver } from '#sim/live-engine.ts'
+import type { Ticket } from '#sim/live-ticket.ts'
 
 /** Histograms that an engine feeds, by the name its page gives them (without prefix). */
 export interface EngineHistograms {
@@ -74,7 +75,7 @@ function recordFinished(histograms: Omit<EngineHistograms, 'observer'>, ticket: 
   histograms.outputTokens.observe(ticket.produced)
   histograms.maxTokens.observe(outputTokens)
   histograms.computedTokens.observe(promptTokens.length - ticket.cachedTokens)
-  histograms.preemptions.observe(0)
+  histograms.preemptions.observe(ticket.preemptions)
   histograms.paramsN.observe(1)
   histograms.finished[ticket.work.endsBy]++
 }

@@ -4,8 +4,8 @@ import type { HttpRecord } from './personality.ts'
 
 const FAST_BOUNDS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 7.5, 10, 30, 60]
 
-/** Paths the instrumentation leaves out. */
-const UNCOUNTED = new Set(['/metrics', '/health', '/load', '/ping', '/version', '/server_info'])
+/** What the instrumentation leaves out: paths with one of these anywhere in them, `/v1/load_lora_adapter` too. */
+const UNCOUNTED = /\/(metrics|health|load|ping|version|server_info|sim\/)/
 
 const SIZE_NOTE = 'Only value of header is respected. Otherwise ignored. No percentile calculated. '
 
@@ -24,7 +24,7 @@ export class HttpMetrics {
   readonly #fast = new Histogram(FAST_BOUNDS)
 
   record({ handler, method, status, requestBytes, responseBytes, durationMs }: HttpRecord): void {
-    if (UNCOUNTED.has(handler)) return
+    if (UNCOUNTED.test(handler)) return
     const statusClass = `${Math.floor(status / 100)}xx`
     const key = `${handler} ${method} ${statusClass}`
     const requests = this.#requests.get(key) ?? { labels: { handler, method, status: statusClass }, value: 0 }

@@ -51,8 +51,8 @@ export function sglangMetricsPage(core: SimCore, histograms: EngineHistograms): 
 }
 
 function gaugeRows(core: SimCore): readonly (readonly [string, string, number])[] {
-  const { running, waiting, usedBlocks, promptTokens, cachedTokens } = core.engine.stats()
-  const { blockSize, kvBlocks, maxModelLen, maxLoras } = core.settings
+  const { running, waiting, usedBlocks, totalBlocks, kvUse, promptTokens, cachedTokens } = core.engine.stats()
+  const { blockSize, maxModelLen, maxLoras } = core.settings
   const usedAdapters = core.engine.activeAdapters().length
   return [
     ['num_running_reqs', 'The number of running requests.', running],
@@ -60,13 +60,13 @@ function gaugeRows(core: SimCore): readonly (readonly [string, string, number])[
     ['num_grammar_queue_reqs', 'The number of requests in the grammar waiting queue.', 0],
     ['num_retracted_reqs', 'The number of retracted requests.', 0],
     ['num_used_tokens', 'The number of used tokens.', usedBlocks * blockSize],
-    ['token_usage', 'The token usage.', usedBlocks / kvBlocks],
+    ['token_usage', 'The token usage.', kvUse],
     ['kv_used_tokens', 'The number of KV tokens in use.', usedBlocks * blockSize],
-    ['kv_available_tokens', 'The number of free KV tokens.', (kvBlocks - usedBlocks) * blockSize],
-    ['max_total_num_tokens', 'The maximum total number of tokens.', kvBlocks * blockSize],
+    ['kv_available_tokens', 'The number of free KV tokens.', (totalBlocks - usedBlocks) * blockSize],
+    ['max_total_num_tokens', 'The maximum total number of tokens.', totalBlocks * blockSize],
     ['cache_hit_rate', 'The prefix cache hit rate.', promptTokens === 0 ? 0 : cachedTokens / promptTokens],
     ['page_size', 'Tokens in one KV page.', blockSize],
-    ['num_pages', 'KV pages.', kvBlocks],
+    ['num_pages', 'KV pages.', totalBlocks],
     ['context_len', 'The context length.', maxModelLen],
     ['lora_pool_slots_used', 'LoRA pool slots in use.', usedAdapters],
     ['lora_pool_slots_total', 'LoRA pool slots.', maxLoras],

@@ -16,8 +16,7 @@ export function sglangProtocol(): Protocol {
     },
     overflow: contextProblem,
     overload(core) {
-      const { running, waiting } = core.engine.stats()
-      if (running + waiting < core.settings.maxQueuedReqs) return undefined
+      if (core.engine.openCount < core.settings.maxQueuedReqs) return undefined
       return { status: 503, type: 'ServiceUnavailable', message: 'The request queue is full.', param: null }
     },
     headers: () => ({}),
@@ -45,6 +44,7 @@ function refuseBody(exchange: Exchange, problem: BodyProblem): void {
 
 function describe(problem: BodyProblem): string {
   if (problem.kind === 'media-type') return "Unsupported Media Type: Only 'application/json' is allowed"
+  if (problem.kind === 'empty') return 'body: Field required'
   if (problem.kind === 'json') return `JSON decode error at position ${problem.position}: ${problem.reason}`
   return problem.fields.map(({ field, message }) => `body.${field}: ${message}`).join('; ')
 }

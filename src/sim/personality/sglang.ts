@@ -1,16 +1,17 @@
 import { type FieldRules, type JsonBody, readJsonBody } from '#sim/api/body.ts'
 import type { Exchange, Protocol, Route, SimCore } from '#sim/api/exchange.ts'
 import { fieldsOf, isProblem, numberOf, stringOf } from '#sim/api/exchange.ts'
-import { runGeneration } from '#sim/api/generation.ts'
 import { handleCountTokens, handleMessages } from '#sim/api/messages.ts'
-import { handleChat, handleCompletions } from '#sim/api/openai.ts'
+import { handleChat, handleCompletions, type RunGeneration } from '#sim/api/openai.ts'
 import { completionPrompts } from '#sim/api/prompt.ts'
 import { handleResponses } from '#sim/api/responses.ts'
 import { handleDetokenize, handleTokenize } from '#sim/api/tokens-api.ts'
 import { tokenize } from '#sim/tokens.ts'
 import { engineHistograms } from './engine-histograms.ts'
+import { answerHealthGenerate } from './health-generate.ts'
 import type { Personality } from './personality.ts'
 import { adminRoute, modelRoute, poolingRoute } from './routes.ts'
+import { SglangBootstrap } from './sglang-bootstrap.ts'
 import { sglangBounds, sglangMetricsPage } from './sglang-metrics.ts'
 import { badRequest, sglangProtocol } from './sglang-protocol.ts'
 import { sglangChat, sglangCompletions, sglangGenerate } from './sglang-shapes.ts'
@@ -21,26 +22,39 @@ const VERSION = '0.5.11'
 export function sglangPersonality(core: SimCore): Personality {
   const protocol = sglangProtocol()
   const histograms = engineHistograms(sglangBounds(core.settings.maxModelLen))
+  const bootstrap = new SglangBootstrap(core)
+  const { observer } = histograms
   return {
-    routes: [...modelRoutes(core, protocol), ...adminRoutes(core, protocol, () => sglangMetricsPage(core, histograms))],
-    observer: histograms.observer,
-    isProtected: (path) => !/^\/(health|metrics)/.test(path),
+    routes: [
+      ...modelRoutes(protocol, bootstrap.run),
+      ...bootstrap.routes(),
+      ...adminRoutes(core, protocol, () => sglangMetricsPage(core, histograms)),
+    ],
+    observer: {
+      ...observer,
+      onAdmitted(ticket) {
+        observer.onAdmitted(ticket)
+        bootstrap.onAdmitted(ticket)
+      },
+    },
+    isProtected: (path) => !/^\/(health|metrics|sim\/)/.test(path),
     refuseHttp: ({ reply }, status) => {
       if (status === 401) return reply.json(401, { error: 'Unauthorized' })
       reply.json(status, { detail: HTTP_DETAILS[status] })
     },
     commonHeaders: () => ({ server: 'uvicorn' }),
     recordHttp: () => {},
+    close: () => bootstrap.close(),
   }
 }
 
 const HTTP_DETAILS = { 404: 'Not Found', 405: 'Method Not Allowed', 413: 'Request Entity Too Large' } as const
 
-function modelRoutes(core: SimCore, protocol: Protocol): Route[] {
+function modelRoutes(protocol: Protocol, run: RunGeneration): Route[] {
   return [
-    modelRoute('/generate', (exchange) => handleGenerate(exchange, protocol)),
-    modelRoute('/v1/chat/completions', (exchange) => handleChat(exchange, protocol, sglangChat)),
-    modelRoute('/v1/completions', (exchange) => handleCompletions(exchange, protocol, sglangCompletions)),
+    modelRoute('/generate', (exchange) => handleGenerate(exchange, protocol, run)),
+    modelRoute('/v1/chat/completions', (exchange) => handleChat(exchange, protocol, sglangChat, run)),
+    modelRoute('/v1/completions', (exchange) => handleCompletions(exchange, protocol, sglangCompletions, run)),
     modelRoute('/v1/responses', (exchange) => handleResponses(exchange, protocol)),
     modelRoute('/v1/messages', (exchange) => handleMessages(exchange, protocol)),
     modelRoute('/v1/messages/count_tokens', (exchange) => handleCountTokens(exchange, protocol)),
@@ -56,7 +70,7 @@ function modelRoutes(core: SimCore, protocol: Protocol): Route[] {
       method: 'GET',
       path: '/health_generate',
       isModelCall: true,
-      handle: (exchange) => answerHealthGenerate(exchange, core),
+      handle: (exchange) => answerHealthGenerate(exchange, ''),
     },
   ]
 }
@@ -87,7 +101,7 @@ function adminRoutes(core: SimCore, protocol: Protocol, page: () => string): Rou
 const GENERATE_RULES: FieldRules = { stream: { type: 'bool' }, input_ids: { type: 'list' } }
 
 /** The native `POST /generate`: `text` or `input_ids`, limits in `sampling_params`, the adapter in `lora_path`. */
-function handleGenerate(exchange: Exchange, protocol: Protocol): void {
+function handleGenerate(exchange: Exchange, protocol: Protocol, run: RunGeneration): void {
   const { core } = exchange
   const result = readJsonBody(exchange.call, GENERATE_RULES)
   if ('problem' in result) return protocol.refuseBody(exchange, result.problem)
@@ -100,7 +114,7 @@ function handleGenerate(exchange: Exchange, protocol: Protocol): void {
   const model = protocol.chooseModel(core, name)
   if (isProblem(model)) return protocol.refuse(exchange, model)
   const sampling = fieldsOf(body['sampling_params'])
-  runGeneration(
+  run(
     exchange,
     protocol,
     {
@@ -113,24 +127,8 @@ function handleGenerate(exchange: Exchange, protocol: Protocol): void {
       isStream: body['stream'] === true,
       streamUsage: 'none',
     },
-    sglangGenerate(() => core.clock.nowMs()),
+    sglangGenerate(() => core.engine.nowMs()),
   )
-}
-
-/** Generates one token: healthy when it comes. */
-function answerHealthGenerate({ reply }: Exchange, core: SimCore): void {
-  const ticket = core.engine.submit({
-    promptTokens: tokenize('health'),
-    outputTokens: 1,
-    endsBy: 'length',
-    adapter: undefined,
-    cacheSalt: 'health',
-    onToken: () => {},
-    onDone: () => reply.send(200, {}, ''),
-  })
-  reply.onLeave(() => ticket.abort())
-  reply.onHang(() => ticket.freeze())
-  if (reply.isHung) ticket.freeze()
 }
 
 function answerAdapterChange(exchange: Exchange, protocol: Protocol, isLoad: boolean): void {
@@ -194,13 +192,13 @@ function serverInfo(core: SimCore): unknown {
 }
 
 function loadOf(core: SimCore): Readonly<Record<string, number>> {
-  const { running, waiting, usedBlocks } = core.engine.stats()
-  const { blockSize, kvBlocks } = core.settings
+  const { running, waiting, usedBlocks, kvUse } = core.engine.stats()
+  const { blockSize } = core.settings
   return {
     dp_rank: 0,
     num_running_reqs: running,
     num_waiting_reqs: waiting,
     num_used_tokens: usedBlocks * blockSize,
-    token_usage: usedBlocks / kvBlocks,
+    token_usage: kvUse,
   }
 }

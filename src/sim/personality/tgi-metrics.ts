@@ -1,6 +1,6 @@
 import type { SimCore } from '#sim/api/exchange.ts'
-import type { EngineObserver } from '#sim/engine.ts'
 import { Histogram, oneTwoFive } from '#sim/histogram.ts'
+import type { EngineObserver } from '#sim/live-engine.ts'
 import { MetricsPage, rustNumber } from '#sim/metrics-page.ts'
 
 /** TGI's duration buckets: 0.00015 s times powers of 1.5, 35 of them. */
@@ -46,8 +46,8 @@ export class TgiMetrics {
   }
 
   page(): string {
-    const { running, waiting, usedBlocks, submitted, finished } = this.#core.engine.stats()
-    const { blockSize, kvBlocks } = this.#core.settings
+    const { running, waiting, usedBlocks, totalBlocks, submitted, finished } = this.#core.engine.stats()
+    const { blockSize } = this.#core.settings
     const page = new MetricsPage({ number: rustNumber, hasHelp: false })
     page.counter('tgi_request_count', '', [{ value: submitted }])
     page.counter('tgi_request_success', '', [{ value: finished }])
@@ -59,7 +59,7 @@ export class TgiMetrics {
     page.gauge('tgi_queue_size', '', [{ value: waiting }])
     page.gauge('tgi_batch_current_size', '', [{ value: running }])
     page.gauge('tgi_batch_current_max_tokens', '', [{ value: usedBlocks * blockSize }])
-    page.gauge('tgi_batch_max_total_tokens', '', [{ value: kvBlocks * blockSize }])
+    page.gauge('tgi_batch_max_total_tokens', '', [{ value: totalBlocks * blockSize }])
     page.histogram('tgi_request_duration', '', {}, this.#durations.request)
     page.histogram('tgi_request_queue_duration', '', {}, this.#durations.queue)
     page.histogram('tgi_request_inference_duration', '', {}, this.#durations.inference)

@@ -64,6 +64,7 @@ export const tgiCompletions: Shape = {
 /** `/generate` and `/generate_stream`: events without a space after the colon, the last one with the whole text, no end mark. */
 export const tgiGenerate: Shape = {
   idPrefix: '',
+  isPerToken: true,
   streamType: 'text/event-stream',
   body(job) {
     const choice = job.choices[0]
@@ -89,7 +90,7 @@ export const tgiGenerate: Shape = {
 
 /** Headers with the times of this answer, as on every unary generation. */
 export function tgiHeaders({ core, call }: Exchange): ReplyHeaders {
-  const totalMs = Math.max(0, Math.round(core.clock.wallMs() - call.atMs))
+  const totalMs = Math.max(0, Math.round((core.clock.wallMs() - call.atMs) * core.settings.timeFactor))
   return { 'x-compute-type': 'sim', 'x-total-time': String(totalMs), 'x-compute-time': String(totalMs / 1000) }
 }
 

@@ -79,8 +79,7 @@ function tgiProtocol(metrics: TgiMetrics): Protocol {
       )
     },
     overload(core) {
-      const { running, waiting } = core.engine.stats()
-      if (running + waiting < core.settings.maxQueuedReqs) return undefined
+      if (core.engine.openCount < core.settings.maxQueuedReqs) return undefined
       return { status: 429, type: 'overloaded', message: 'Model is overloaded', param: null }
     },
     headers: (exchange) => tgiHeaders(exchange),
@@ -94,6 +93,9 @@ function invalid(message: string): Problem {
 /** The plain-text answers of the HTTP framework to bodies it cannot read. */
 function rejection(problem: BodyProblem): readonly [status: number, text: string] {
   if (problem.kind === 'media-type') return [415, 'Expected request with `Content-Type: application/json`']
+  if (problem.kind === 'empty') {
+    return [400, 'Failed to parse the request body as JSON: EOF while parsing a value at line 1 column 0']
+  }
   if (problem.kind === 'json') {
     return [400, `Failed to parse the request body as JSON: ${problem.reason} at line 1 column ${problem.position + 1}`]
   }

@@ -19,9 +19,15 @@ export function handleLoadAdapter(exchange: Exchange, protocol: Protocol): void 
   if ('problem' in result) return protocol.refuseBody(exchange, result.problem)
   const name = stringOf(result.body['lora_name']) ?? ''
   const path = stringOf(result.body['lora_path']) ?? ''
+  const invalid = (message: string) =>
+    protocol.refuse(exchange, { status: 400, type: 'InvalidUserInput', message, param: null })
+  if (name === '' || path === '') return invalid("Both 'lora_name' and 'lora_path' must be provided.")
+  if (core.settings.models.includes(name)) {
+    return invalid(`The lora adapter '${name}' conflicts with a served base model.`)
+  }
   if (core.adapters.has(name) && result.body['load_inplace'] !== true) {
     const message = `The lora adapter '${name}' has already been loaded. If you want to load the adapter in place, set 'load_inplace' to True.`
-    return protocol.refuse(exchange, { status: 400, type: 'InvalidUserInput', message, param: null })
+    return invalid(message)
   }
   if (MISSING_PATH.test(path)) {
     return protocol.refuse(exchange, notFound(`Loading lora ${name} failed: No adapter found for ${path}`))

@@ -1,6 +1,7 @@
 import type { BodyProblem, FieldProblem } from '#sim/api/body.ts'
 import type { Exchange, Problem, Protocol, SimCore } from '#sim/api/exchange.ts'
 import type { ReplyHeaders } from '#sim/reply.ts'
+import { inspectVllmBody } from './vllm-checks.ts'
 
 /** The version whose texts these are: captured from a running server. */
 export const VLLM_VERSION = '0.32.0'
@@ -17,10 +18,10 @@ export function vllmProtocol(onRejected: () => void): Protocol {
       const aliases = core.settings.models.join(', ')
       return notFound(`The model \`${name}\` does not exist. Valid aliases: ${aliases}.`, 'model')
     },
+    inspect: inspectVllmBody,
     overflow: contextProblem,
     overload(core) {
-      const { running, waiting } = core.engine.stats()
-      if (running + waiting < core.settings.maxQueuedReqs) return undefined
+      if (core.engine.openCount < core.settings.maxQueuedReqs) return undefined
       onRejected()
       const message =
         'The engine is currently busy and cannot accept new requests. Please try again later or on a different instance.'
@@ -41,16 +42,25 @@ function refuse({ call, reply }: Exchange, problem: Problem): void {
   else reply.json(status, { error: { message, type, param, code: status } })
 }
 
+/** Complaints that a validation error shows. */
+const MOST_ENTRIES = 10
+
 function refuseBody({ reply }: Exchange, problem: BodyProblem): void {
   const entries = validationEntries(problem)
-  const noun = entries.length === 1 ? 'validation error' : 'validation errors'
-  const message = `${entries.length} ${noun}:\n${entries.map(({ text }) => `  ${text}`).join('\n')}`
+  const noun = entries.length === 1 ? 'error' : 'errors'
+  const shown = entries.slice(0, MOST_ENTRIES).map(({ text }) => `\n  ${text}`)
+  const rest = entries.length - shown.length
+  const more = rest > 0 ? `\n  ...and ${rest} more ${noun}` : ''
+  const message = `${entries.length} validation ${noun}:${shown.join('')}${more}`
   reply.json(400, { error: { message, type: 'Bad Request', param: entries[0]?.param ?? null, code: 400 } })
 }
 
 function validationEntries(problem: BodyProblem): { param: string | null; text: string }[] {
   if (problem.kind === 'media-type') {
     return [{ param: null, text: "Unsupported Media Type: Only 'application/json' is allowed" }]
+  }
+  if (problem.kind === 'empty') {
+    return [{ param: 'body', text: "{'type': 'missing', 'loc': 'body', 'msg': 'Field required', 'input': 'None'}" }]
   }
   if (problem.kind === 'json') {
     const param = `body.${problem.position}`
@@ -65,18 +75,24 @@ function fieldEntry({ type, field, message, input }: FieldProblem): { param: str
   return { param, text: `{'type': '${type}', 'loc': '${param}', 'msg': '${message}', 'input': ${input}}` }
 }
 
+/** Characters of the simulator's tokens, and of the longest one of a usual vocabulary: longer texts are not even tokenized. */
+const CHARS_PER_TOKEN = 4
+const LONGEST_TOKEN_CHARS = 128
+
 function contextProblem(core: SimCore, promptTokens: number, maxTokens: number | undefined): Problem | undefined {
   const limit = core.settings.maxModelLen
   const bad = (message: string, param: string): Problem => ({ status: 400, type: 'BadRequestError', message, param })
-  if (maxTokens !== undefined && maxTokens < 0) {
-    const message = `max_tokens must be at least 1, got ${maxTokens}. (parameter=max_tokens, value=${maxTokens})`
-    return bad(message, 'max_tokens')
-  }
   if (maxTokens !== undefined && maxTokens > limit) {
     const message = `max_tokens=${maxTokens} cannot be greater than max_model_len=${limit}. Please request fewer output tokens. (parameter=max_tokens, value=${maxTokens})`
     return bad(message, 'max_tokens')
   }
   const start = `This model's maximum context length is ${limit} tokens. However, `
+  const promptChars = promptTokens * CHARS_PER_TOKEN
+  if (promptChars > limit * LONGEST_TOKEN_CHARS) {
+    const most = limit * LONGEST_TOKEN_CHARS
+    const message = `${start}your prompt contains ${promptChars} characters (more than ${most} characters, which is the upper bound for ${limit} input tokens). Please reduce the length of the input prompt. (parameter=input_text, value=${promptChars})`
+    return bad(message, 'input_text')
+  }
   if (promptTokens > limit) {
     // The engine stops counting one past the limit.
     const counted = limit + 1
@@ -89,21 +105,19 @@ function contextProblem(core: SimCore, promptTokens: number, maxTokens: number |
   return bad(message, 'input_tokens')
 }
 
-/** The request id when it is to come back, and the load when the client asked for it (ORCA, unary answers only). */
+/** The load when the client asked for it (ORCA), on unary answers only. */
 function unaryHeaders({ core, call }: Exchange): ReplyHeaders {
   const format = call.headers.get('endpoint-load-metrics-format')?.toUpperCase()
   return {
-    'x-request-id': core.settings.echoRequestId ? call.headers.get('x-request-id') : undefined,
     'endpoint-load-metrics': format === 'JSON' || format === 'TEXT' ? orcaLoad(core, format) : undefined,
   }
 }
 
 function orcaLoad(core: SimCore, format: 'JSON' | 'TEXT'): string {
-  const { waiting, usedBlocks } = core.engine.stats()
-  const usage = usedBlocks / core.settings.kvBlocks
+  const { waiting, kvUse } = core.engine.stats()
   const decimal = (value: number) => (Number.isInteger(value) ? `${value}.0` : String(value))
   if (format === 'TEXT') {
-    return `TEXT named_metrics.num_requests_waiting=${decimal(waiting)}, named_metrics.kv_cache_usage_perc=${decimal(usage)}`
+    return `TEXT named_metrics.num_requests_waiting=${decimal(waiting)}, named_metrics.kv_cache_usage_perc=${decimal(kvUse)}`
   }
-  return `JSON {"named_metrics": {"num_requests_waiting": ${decimal(waiting)}, "kv_cache_usage_perc": ${decimal(usage)}}}`
+  return `JSON {"named_metrics": {"num_requests_waiting": ${decimal(waiting)}, "kv_cache_usage_perc": ${decimal(kvUse)}}}`
 }

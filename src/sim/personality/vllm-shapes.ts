@@ -1,3 +1,4 @@
+import type { FinishReason } from '#sim/answer.ts'
 import {
   type Choice,
   choiceArguments,
@@ -8,6 +9,7 @@ import {
   type TokenStep,
   usageOf,
 } from '#sim/api/generation.ts'
+import { chatLogprobs, promptTokenIds, textLogprobs, tokenIds } from './vllm-logprobs.ts'
 
 const FINGERPRINT = 'vllm-0.32.0-17878b6d'
 const STREAM_TYPE = 'text/event-stream; charset=utf-8'
@@ -21,26 +23,36 @@ export const vllmChat: Shape = {
     object: 'chat.completion',
     created: job.createdS,
     model: job.model.name,
-    choices: job.choices.map(chatChoice),
+    choices: job.choices.map((choice) => chatChoice(job, choice)),
     service_tier: null,
     system_fingerprint: FINGERPRINT,
     usage: { ...finalUsage(job, createdTokens(job), { multimodal_tokens: null }), completion_tokens_details: null },
     prompt_logprobs: null,
-    prompt_token_ids: null,
+    prompt_token_ids: promptTokenIds(job.body, job.choices[0]),
     prompt_text: null,
-    kv_transfer_params: null,
+    kv_transfer_params: job.kvTransfer ?? null,
     ec_transfer_params: null,
     metrics: null,
   }),
   token(job, step) {
-    const { choice, index } = step
+    const { choice, index, count, finish } = step
     const opening = index === 0 ? chatChunk(job, openingDelta(choice), OPENING_TAIL, 0) : ''
     const delta = chatDelta(step)
-    const tail =
-      step.finish === undefined
-        ? TOKEN_TAIL
-        : `"logprobs":null,"finish_reason":"${step.finish}","stop_reason":null,"token_ids":null}]`
-    return opening + chatChunk(job, `{"index":${choice.index},"delta":${delta},`, tail, choice.ticket.produced)
+    const logprobs = textOf(chatLogprobs(job.body, choice, index, count))
+    const ids = textOf(tokenIds(job.body, choice, index, count))
+    const chunk = (text: string, reason: string, end: string) =>
+      chatChunk(
+        job,
+        `{"index":${choice.index},"delta":${text},`,
+        `"logprobs":${logprobs},"finish_reason":${reason},"token_ids":${ids}}]${end}`,
+        choice.ticket.produced,
+      )
+    if (finish === undefined) return opening + chunk(delta, 'null', '')
+    const reason = `"${chatReason(job, finish)}","stop_reason":null`
+    const end = fingerprintAtEnd(job, finish)
+    // The end of a call comes in a chunk of its own.
+    if (choice.answer.tool !== undefined) return opening + chunk(delta, 'null', '') + chunk('{}', reason, end)
+    return opening + chunk(delta, reason, end)
   },
   closing: (job) => usageChunk(job, 'chat.completion.chunk', createdTokens(job)),
 }
@@ -56,13 +68,14 @@ export const vllmCompletions: Shape = {
     model: job.model.name,
     choices: job.choices.map((choice) => ({
       index: choice.index,
-      text: choiceText(choice),
-      logprobs: null,
+      text: echoOf(job) + choiceText(choice),
+      logprobs: textLogprobs(job.body, choice, 0, choice.answer.tokens),
       finish_reason: choice.answer.finish,
       stop_reason: null,
-      token_ids: null,
+      token_ids: tokenIds(job.body, choice, 0, choice.answer.tokens),
       prompt_logprobs: null,
-      prompt_token_ids: null,
+      prompt_token_ids: promptTokenIds(job.body, choice),
+      routed_experts: null,
     })),
     service_tier: null,
     system_fingerprint: FINGERPRINT,
@@ -70,21 +83,40 @@ export const vllmCompletions: Shape = {
       ...finalUsage(job, null, { created_cache_tokens: null, multimodal_tokens: null }),
       completion_tokens_details: null,
     },
-    kv_transfer_params: null,
+    kv_transfer_params: job.kvTransfer ?? null,
     ec_transfer_params: null,
+    metrics: null,
   }),
-  token(job, { choice, piece, finish }) {
+  token(job, { choice, index, count, piece, finish }) {
     const reason = finish === undefined ? 'null' : `"${finish}"`
-    const usage = job.streamUsage === 'continuous' ? `,"usage":${runningUsage(job, choice.ticket.produced)}` : ''
-    return `data: {"id":"${job.id}","object":"text_completion","created":${job.createdS},"model":${JSON.stringify(job.model.name)},"choices":[{"index":${choice.index},"text":${JSON.stringify(piece)},"logprobs":null,"finish_reason":${reason},"stop_reason":null,"prompt_token_ids":null,"token_ids":null}]${usage}}\n\n`
+    const usage = job.streamUsage === 'continuous' ? `,"usage":{${runningUsage(job, choice.ticket.produced)}}` : ''
+    const text = index === 0 ? echoOf(job) + piece : piece
+    const logprobs = textOf(textLogprobs(job.body, choice, index, count))
+    const ids = textOf(tokenIds(job.body, choice, index, count))
+    const promptIds = index === 0 ? textOf(promptTokenIds(job.body, choice)) : 'null'
+    return `data: {"id":"${job.id}","object":"text_completion","created":${job.createdS},"model":${JSON.stringify(job.model.name)},"choices":[{"index":${choice.index},"text":${JSON.stringify(text)},"logprobs":${logprobs},"finish_reason":${reason},"stop_reason":null,"prompt_token_ids":${promptIds},"token_ids":${ids}}]${fingerprintAtEnd(job, finish)}${usage}}\n\n`
   },
   closing: (job) => usageChunk(job, 'text_completion', null),
 }
 
 const OPENING_TAIL = '"logprobs":null,"finish_reason":null}],"prompt_token_ids":null,"prompt_text":null'
-const TOKEN_TAIL = '"logprobs":null,"finish_reason":null,"token_ids":null}]'
 
-function chatChoice(choice: Choice): unknown {
+/** The last chunk of a choice has the fingerprint, unless a chunk with the usage is still to come. */
+function fingerprintAtEnd(job: Job, finish: TokenStep['finish']): string {
+  return finish === undefined || job.streamUsage !== 'none' ? '' : `,"system_fingerprint":"${FINGERPRINT}"`
+}
+
+/** Most values are null: that needs no serialiser. */
+function textOf(value: unknown): string {
+  return value === null ? 'null' : JSON.stringify(value)
+}
+
+/** The prompt in front of the answer when the request asks for it. */
+function echoOf({ body }: Job): string {
+  return body['echo'] === true && typeof body['prompt'] === 'string' ? body['prompt'] : ''
+}
+
+function chatChoice(job: Job, choice: Choice): unknown {
   const { index, answer, toolCallId } = choice
   const { tool } = answer
   const call = tool && { name: tool.name, arguments: choiceArguments(choice) }
@@ -92,7 +124,7 @@ function chatChoice(choice: Choice): unknown {
     index,
     message: {
       role: 'assistant',
-      content: tool === undefined ? choiceText(choice) : null,
+      content: tool === undefined ? choiceText(choice) : contentOfCall(job),
       refusal: null,
       annotations: null,
       audio: null,
@@ -100,12 +132,25 @@ function chatChoice(choice: Choice): unknown {
       ...(call === undefined ? {} : { tool_calls: [{ id: toolCallId, type: 'function', function: call }] }),
       reasoning: null,
     },
-    logprobs: null,
-    finish_reason: answer.finish,
+    logprobs: chatLogprobs(job.body, choice, 0, answer.tokens),
+    finish_reason: chatReason(job, answer.finish),
     stop_reason: null,
-    token_ids: null,
+    token_ids: tokenIds(job.body, choice, 0, answer.tokens),
     routed_experts: null,
   }
+}
+
+function contentOfCall({ body }: Job): string | null {
+  return isNamed(body) ? '' : null
+}
+
+/** A call that the request named ends like a text. */
+function chatReason({ body }: Job, finish: FinishReason): FinishReason {
+  return finish === 'tool_calls' && isNamed(body) ? 'stop' : finish
+}
+
+function isNamed({ tool_choice: choice }: Job['body']): boolean {
+  return typeof choice === 'object' && choice !== null
 }
 
 function openingDelta(choice: Choice): string {
@@ -115,19 +160,21 @@ function openingDelta(choice: Choice): string {
 function chatDelta({ choice, index, piece }: TokenStep): string {
   const { tool } = choice.answer
   if (tool === undefined) return `{"content":${JSON.stringify(piece)}}`
-  const head = { id: choice.toolCallId, type: 'function', index: 0, function: { name: tool.name, arguments: '' } }
-  return JSON.stringify({ tool_calls: [index === 0 ? head : { index: 0, function: { arguments: piece } }] })
+  const head = { id: choice.toolCallId, type: 'function', index: 0, function: { name: tool.name } }
+  const call = index === 0 ? head : { index: 0, function: { arguments: piece } }
+  return JSON.stringify({ content: null, tool_calls: [call] })
 }
 
 /** Written by hand: at thousands of chunks a second, building objects to serialise them would cost most of the time. */
 function chatChunk(job: Job, choiceStart: string, tail: string, produced: number): string {
-  const usage = job.streamUsage === 'continuous' ? `,"usage":${runningUsage(job, produced)}` : ''
+  const usage =
+    job.streamUsage === 'continuous' ? `,"usage":{${runningUsage(job, produced)},"completion_tokens_details":null}` : ''
   return `data: {"id":"${job.id}","object":"chat.completion.chunk","created":${job.createdS},"model":${JSON.stringify(job.model.name)},"choices":[${choiceStart}${tail}${usage}}\n\n`
 }
 
 function runningUsage(job: Job, produced: number): string {
   const prompt = job.promptTokens
-  return `{"prompt_tokens":${prompt},"total_tokens":${prompt + produced},"completion_tokens":${produced},"completion_tokens_details":null}`
+  return `"prompt_tokens":${prompt},"total_tokens":${prompt + produced},"completion_tokens":${produced}`
 }
 
 function usageChunk(job: Job, object: string, created: number | null): string {
