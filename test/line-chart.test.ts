@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lineChart, niceTicks } from '#scripts/plot/line-chart.ts'
+import { lineChart, niceTicks } from '#lab/line-chart.ts'
 import { slopeOf } from '#scripts/plot/slope.ts'
 
 test('ticks are round numbers around the data', () => {

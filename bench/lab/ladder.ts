@@ -5,10 +5,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { type AnchorResult, compareAnchors, deviationOf } from '#lab/anchors.ts'
 import {
-  type Arm,
   type ArmResult,
   armResult,
   type Calibration,
+  type CalibrationArm,
   calibrationArms,
   calibrationJson,
   calibrationSeeds,
@@ -33,7 +33,7 @@ function printStage(stage: StageResult): void {
   console.log(cells.join(''))
 }
 
-function runPrinted(arm: Arm): ArmResult {
+function runPrinted(arm: CalibrationArm): ArmResult {
   const started = process.cpuUsage()
   const result = armResult(arm)
   const { user, system } = process.cpuUsage(started)

@@ -1,9 +1,9 @@
 /** What the engine model costs: `scripts/run node bench/micro/engine-model.ts`. CPU time of this process, one thread. */
-import { calibrationArms, runArm } from '#lab/calibration.ts'
+import { calibrationArms, runLadderArm } from '#lab/calibration.ts'
 import { hashSegmentBlocks, hashTokenBlocks } from '#sim/model/block-hash.ts'
 import { EngineModel } from '#sim/model/engine-model.ts'
 import { engineSettings } from '#sim/model/engine-settings.ts'
-import { tokensFromBytes } from '#sim/model/text-tokens.ts'
+import { tokensFromBytes } from '#sim/tokens.ts'
 
 const rounds = 7
 
@@ -58,6 +58,6 @@ measure('a request of 7,200 cached tokens and 1 output token', 1_000, () => {
   engine.advance(Number.POSITIVE_INFINITY)
 })
 for (const arm of calibrationArms) {
-  const seconds = cpuMs(() => runArm(arm, 1)) / 1e3
+  const seconds = cpuMs(() => runLadderArm(arm, 1)) / 1e3
   console.log(`${`ladder of 8 engines, ${arm.name}`.padEnd(58)} ${seconds.toFixed(1).padStart(10)} s (target: 60 s)`)
 }

@@ -1,33 +1,79 @@
 import { engineSettings } from '#sim/model/engine-settings.ts'
 import { type AnchorResult, anchorTolerance, deviationOf } from './anchors.ts'
+import type { ArmDefinition } from './arm.ts'
+import { blindArms } from './arms/blind.ts'
+import { peerArms } from './arms/peers.ts'
 import { type LadderRun, runLadder, type StageResult } from './ladder.ts'
 import { publishedLadder } from './ladder-workload.ts'
-import { type LineChart, lineCharts, type Series } from './line-chart.ts'
-import { byGroup, longestPrefix, randomly, roundRobin } from './placements.ts'
-import { kneeOf, type PublishedStage, plateauOf, publishedAffinity, publishedBlind } from './published-ladder.ts'
+import { type ChartSeries, type LineChart, lineCharts } from './line-chart.ts'
+import { byGroup, longestPrefix } from './placements.ts'
+import {
+  earlyShareOf,
+  kneeOf,
+  type PublishedStage,
+  plateauOf,
+  publishedAffinity,
+  publishedBlind,
+} from './published-ladder.ts'
 import type { Placement } from './virtual-fleet.ts'
 
 /** A way to place requests, run over the published ladder. */
-export interface Arm {
+export interface CalibrationArm {
   readonly name: string
   readonly isBlind: boolean
   readonly color: string
   /** Nearest to what was measured; used to try coefficients. */
   readonly isReference?: boolean
-  readonly placement: (seed: number) => Placement
+  readonly arm: ArmDefinition
 }
 
-export const calibrationArms: readonly Arm[] = [
-  { name: 'round robin', isBlind: true, isReference: true, color: '#b45309', placement: () => roundRobin() },
-  { name: 'random', isBlind: true, color: '#eab308', placement: (seed) => randomly(seed) },
-  { name: 'by group', isBlind: false, color: '#0891b2', placement: () => byGroup() },
+/** Arrivals so far apart are of different stages. */
+const pauseMs = 10_000
+
+/**
+ * One engine after the other; after a pause from any of them, since a real balancer goes on counting. Every stage asks the same
+ * prompts in the same order, so that a fixed beginning would at times give an engine the prompts it has had.
+ */
+const inTurn: ArmDefinition = {
+  name: 'in-turn',
+  kind: 'blind',
+  summary: '',
+  create({ rng }) {
+    let turn = 0
+    let lastMs = Number.NEGATIVE_INFINITY
+    return {
+      place({ atMs }, { engines }) {
+        if (atMs - lastMs > pauseMs) turn = Math.floor(rng() * engines.length)
+        lastMs = atMs
+        return turn++ % engines.length
+      },
+    }
+  },
+}
+
+function placed(name: string, place: () => Placement): ArmDefinition {
+  return { name, kind: 'yardstick', summary: '', create: () => ({ place: place() }) }
+}
+
+function named(name: string): ArmDefinition {
+  const found = [...blindArms, ...peerArms].find((each) => each.name === name)
+  if (found === undefined) throw new RangeError(`there is no arm ${name}`)
+  return found
+}
+
+export const calibrationArms: readonly CalibrationArm[] = [
+  { name: 'round robin', isBlind: true, isReference: true, color: '#b45309', arm: inTurn },
+  { name: 'random', isBlind: true, color: '#eab308', arm: named('random') },
+  { name: 'by group', isBlind: false, color: '#0891b2', arm: placed('by-group', byGroup) },
   {
     name: 'longest prefix, bounded load',
     isBlind: false,
     isReference: true,
     color: '#1d4ed8',
-    placement: () => longestPrefix(),
+    arm: placed('longest-prefix', longestPrefix),
   },
+  { name: 'llm-d, default weights', isBlind: false, color: '#7c3aed', arm: named('llm-d') },
+  { name: 'llm-d, affinity then tokens', isBlind: false, color: '#be185d', arm: named('llm-d-tokens') },
 ]
 
 export const calibrationEngines = 8
@@ -39,11 +85,11 @@ export const calibrationSeeds: readonly number[] = [1, 2, 3, 4, 5]
 const kvReadFactors = [1, 1.45, 1.9] as const
 
 /** Runs one arm over the published ladder. */
-export function runArm(arm: Arm, seed: number, kvReadFactor = 1): LadderRun {
+export function runLadderArm({ arm }: CalibrationArm, seed: number, kvReadFactor = 1): LadderRun {
   const preset = engineSettings('qwen3-32b-2xh100')
   const cost = { ...preset.cost, perContextTokenNs: preset.cost.perContextTokenNs * kvReadFactor }
   const setup = { shape: publishedLadder, settings: { ...preset, cost }, engines: calibrationEngines, seed }
-  return runLadder(setup, arm.placement(seed))
+  return runLadder(setup, arm)
 }
 
 /** Plateau (output tokens per second) and knee (requests per second) of one run. */
@@ -52,10 +98,12 @@ export interface Summary {
   readonly mean: number
   readonly most: number
   readonly knee: number
+  /** Output at 15 requests per second as a part of the plateau. */
+  readonly early: number
 }
 
 export function summaryOf({ stages }: LadderRun): Summary {
-  return { ...plateauOf(stages), knee: kneeOf(stages) }
+  return { ...plateauOf(stages), knee: kneeOf(stages), early: earlyShareOf(stages) }
 }
 
 export interface ArmResult {
@@ -82,19 +130,19 @@ export interface Calibration {
   readonly anchors: readonly AnchorResult[]
 }
 
-export function armResult(arm: Arm): ArmResult {
-  const [first, ...others] = calibrationSeeds.map((seed) => runArm(arm, seed))
+export function armResult(arm: CalibrationArm): ArmResult {
+  const [first, ...others] = calibrationSeeds.map((seed) => runLadderArm(arm, seed))
   if (first === undefined) throw new RangeError('a calibration needs a seed')
   const { name, isBlind, color } = arm
   return { name, isBlind, color, run: first, seeds: [first, ...others].map(summaryOf) }
 }
 
-export function sensitivityOf(arms: readonly Arm[]): readonly Sensitivity[] {
+export function sensitivityOf(arms: readonly CalibrationArm[]): readonly Sensitivity[] {
   return kvReadFactors.flatMap((kvReadFactor) =>
     arms.map((arm) => ({
       name: arm.name,
       kvReadFactor,
-      summary: summaryOf(runArm(arm, calibrationSeeds[0] ?? 1, kvReadFactor)),
+      summary: summaryOf(runLadderArm(arm, calibrationSeeds[0] ?? 1, kvReadFactor)),
     })),
   )
 }
@@ -112,7 +160,9 @@ export interface Check {
 export function checkLadder(arms: readonly ArmResult[]): readonly Check[] {
   return arms.flatMap(({ name, isBlind, seeds }) => {
     const bounds = isBlind ? ([6_200, 7_700] as const) : ([13_528 * 0.85, 14_941 * 1.15] as const)
-    const knee = kneeOf(isBlind ? publishedBlind : publishedAffinity)
+    const published = isBlind ? publishedBlind : publishedAffinity
+    const knee = kneeOf(published)
+    const early = earlyShareOf(published)
     return [
       check(
         `${name}: output at 40 to 60 requests/s, tok/s`,
@@ -123,6 +173,11 @@ export function checkLadder(arms: readonly ArmResult[]): readonly Check[] {
         `${name}: load at the knee, requests/s`,
         [knee, knee],
         seeds.map((each) => [each.knee, each.knee] as const),
+      ),
+      check(
+        `${name}: output at 15 requests/s, part of the plateau`,
+        [0.85 * early, 1.15 * early],
+        seeds.map((each) => [each.early, each.early] as const),
       ),
     ]
   })
@@ -140,16 +195,17 @@ export function calibrationJson(calibration: Calibration): string {
   return `${JSON.stringify(calibration, rounded, 1)}\n`
 }
 
-function seriesOf(arms: readonly ArmResult[], value: (stage: StageResult) => number): readonly Series[] {
+function seriesOf(arms: readonly ArmResult[], value: (stage: StageResult) => number): readonly ChartSeries[] {
   return arms.map(({ name, color, run }) => ({
     name,
     color,
+    hasMarks: true,
     points: run.stages.map((stage) => [stage.ratePerSecond, value(stage)] as const),
   }))
 }
 
-function publishedSeries(value: (stage: PublishedStage) => number | undefined): readonly Series[] {
-  const marks = (name: string, color: string, stages: readonly PublishedStage[]): Series => ({
+function publishedSeries(value: (stage: PublishedStage) => number | undefined): readonly ChartSeries[] {
+  const marks = (name: string, color: string, stages: readonly PublishedStage[]): ChartSeries => ({
     name,
     color,
     marksOnly: true,
@@ -165,12 +221,12 @@ function publishedSeries(value: (stage: PublishedStage) => number | undefined): 
 }
 
 export function calibrationSvg({ arms }: Pick<Calibration, 'arms'>): string {
-  const xLabel = 'requests per second'
+  const x = { label: 'requests per second', min: 0 }
   const charts: readonly LineChart[] = [
     {
       title: 'Output of the fleet',
-      xLabel,
-      yLabel: 'output tokens per second',
+      x,
+      y: { label: 'output tokens per second' },
       series: [
         ...seriesOf(arms, (stage) => stage.outputTokensPerSecond),
         ...publishedSeries((stage) => stage.outputTokensPerSecond),
@@ -178,9 +234,8 @@ export function calibrationSvg({ arms }: Pick<Calibration, 'arms'>): string {
     },
     {
       title: 'Time to first token, 90th percentile',
-      xLabel,
-      yLabel: 'seconds',
-      isLogarithmic: true,
+      x,
+      y: { label: 'seconds', isLogarithmic: true },
       series: [
         ...seriesOf(arms, (stage) => stage.ttftP90Ms / 1e3),
         ...publishedSeries(({ ttftP90Ms }) => (ttftP90Ms === undefined ? undefined : ttftP90Ms / 1e3)),

@@ -16,6 +16,8 @@ export interface ClosedLoop {
   readonly settings: EngineSettings
   readonly requests: readonly Lengths[]
   readonly concurrency: number
+  /** What the front end takes to stream one token, one after the other (model-servers.md 6.3: about 0.05 ms); 0 without it. */
+  readonly streamTokenMs?: number
 }
 
 export interface ClosedLoopResult {
@@ -28,26 +30,57 @@ export interface ClosedLoopResult {
   readonly itlP50Ms: number
 }
 
+/** Streams the tokens of an engine's steps, one after the other, while the engine goes on. */
+class TokenStream {
+  readonly #tokenMs: number
+  /** When what the engine has made so far is out. */
+  freeMs = 0
+
+  constructor(tokenMs: number) {
+    this.#tokenMs = tokenMs
+  }
+
+  /** So many tokens have been made at a time; returns when they are out. */
+  send(tokens: number, atMs: number): number {
+    this.freeMs = Math.max(this.freeMs, atMs) + tokens * this.#tokenMs
+    return this.freeMs
+  }
+}
+
 /** Runs a closed loop to its end: whenever a request ends, the next one comes. */
-export function runClosedLoop({ settings, requests, concurrency }: ClosedLoop): ClosedLoopResult {
+export function runClosedLoop({ settings, requests, concurrency, streamTokenMs = 0 }: ClosedLoop): ClosedLoopResult {
   const calls: EngineCall[] = []
   const gaps: { readonly ms: number; readonly tokens: number }[] = []
-  const submitNext = (_: unknown, atMs: number): void => {
+  const stream = new TokenStream(streamTokenMs)
+  /** When first and last tokens are out, by the number of the call. */
+  const firstMs: number[] = []
+  /** When the tokens of the last step were out. */
+  let outMs = 0
+  const lastMs: number[] = []
+  const submitNext = (atMs: number): void => {
     const lengths = requests[calls.length]
     if (lengths !== undefined) calls.push(engine.submit(loneRequest(calls.length, lengths, settings.blockSize), atMs))
   }
   const engine = new EngineModel(settings, {
-    onFinished: submitNext,
-    onStep: ({ startMs, endMs, decodes }) => void gaps.push({ ms: endMs - startMs, tokens: decodes }),
+    onFirstToken: ({ number }, atMs) => void (firstMs[number] = stream.send(1, atMs)),
+    onFinished({ number }, atMs) {
+      lastMs[number] = Math.max(stream.freeMs, atMs)
+      submitNext(atMs)
+    },
+    onStep({ startMs, endMs, decodes }) {
+      const beforeMs = Math.max(startMs, outMs)
+      outMs = stream.send(decodes, endMs)
+      gaps.push({ ms: outMs - beforeMs, tokens: decodes })
+    },
   })
-  for (let i = 0; i < concurrency; i++) submitNext(undefined, 0)
+  for (let i = 0; i < concurrency; i++) submitNext(0)
   engine.advance(Number.POSITIVE_INFINITY)
-  const endMs = calls.reduce((latest, { lastTokenMs }) => Math.max(latest, lastTokenMs), 0)
-  const ttft = Float64Array.from(calls, ({ firstTokenMs, arrivedMs }) => firstTokenMs - arrivedMs)
+  const ttft = Float64Array.from(calls, ({ number, arrivedMs }) => (firstMs[number] ?? Number.NaN) - arrivedMs)
   const tpot = Float64Array.from(
     calls.filter(({ producedTokens }) => producedTokens > 1),
-    ({ lastTokenMs, firstTokenMs, producedTokens }) => (lastTokenMs - firstTokenMs) / (producedTokens - 1),
+    ({ number, producedTokens }) => ((lastMs[number] ?? 0) - (firstMs[number] ?? 0)) / (producedTokens - 1),
   )
+  const endMs = lastMs.reduce((latest, each) => Math.max(latest, each), stream.freeMs)
   return {
     outputTokensPerSecond: (engine.counters.generatedTokens * 1e3) / endMs,
     ttftP50Ms: percentile(ttft, 0.5),

@@ -7,9 +7,7 @@ import { engineSettings } from '#sim/model/engine-settings.ts'
 import type { ArmDefinition } from './arm.ts'
 import { arms } from './arm-table.ts'
 import { OwnSchedulerArm } from './arms/own-scheduler.ts'
-import { compare, pairedRatio } from './comparison.ts'
 import { FleetClock } from './fleet-clock.ts'
-import { columnText, comparisonHtml, comparisonJson, regretText } from './report.ts'
 import { type RunSetup, runArm } from './run.ts'
 import type { RunMetrics } from './run-metrics.ts'
 import { VirtualFleet } from './virtual-fleet.ts'
@@ -42,39 +40,21 @@ function loadOf(workloadName: string): number {
   return workloads.find(({ name }) => name === workloadName)?.load ?? Number.NaN
 }
 
-const chosen = {
-  arms: ['random', 'gateway', 'llm-d'].map(armNamed),
-  workloads: workloads.filter(({ name }) => name === 'chat' || name === 'hot'),
-  seeds: [1, 2],
-  load: undefined,
-  warmUpMs: 1_000,
-  measuredMs: 5_000,
-  readTrace,
-}
-
-const observer = { beforeRun: async (): Promise<void> => undefined }
+/** Workloads in which little happens in ten seconds, or something that hangs on what happened before. */
+const slow: readonly string[] = ['chat', 'fan-out', 'agents', 'mooncake', 'azure-conversation', 'azure-code']
 
 describe('the laboratory', () => {
-  test('gives the same bytes of report for the same seeds, and others for others', async () => {
-    const report = async (seeds: readonly number[]): Promise<string> => {
-      const comparison = await compare({ ...chosen, seeds }, observer)
-      return (
-        comparisonJson(comparison) +
-        comparisonHtml(comparison) +
-        comparison.columns.map(columnText).join('') +
-        regretText(comparison)
-      )
-    }
-    const first = await report([1, 2])
-    assert.equal(await report([1, 2]), first)
-    assert.notEqual(await report([3, 4]), first)
-  })
-
-  for (const { name } of workloads) {
-    test(`${name}: every arm ends all requests and holds none at the end`, () => {
+  for (const [number, { name }] of workloads.entries()) {
+    test(`${name}: the gateway and an arm of another kind end all requests and hold none at the end`, () => {
+      // Completions come in bursts, with nothing between them for seconds.
+      const measuredMs = name === 'azure-code' ? 20_000 : 1_500
       // runArm throws when a request is lost or an arm holds one.
-      for (const arm of arms) {
-        const { requests, hitRatio, requestsMaxOverMean, ttftMs, e2eMs } = run(name, arm, { measuredMs: 3_000 })
+      const other = ['least-tokens', 'dynamo', 'sees-caches'][number % 3] ?? ''
+      for (const arm of ['gateway', other].map(armNamed)) {
+        const { requests, hitRatio, requestsMaxOverMean, ttftMs, e2eMs } = run(name, arm, {
+          warmUpMs: 1_000,
+          measuredMs,
+        })
         assert.ok(requests > 0 && hitRatio >= 0 && hitRatio <= 1, arm.name)
         assert.ok(requestsMaxOverMean >= 1 && ttftMs.mean > 0 && e2eMs.mean >= ttftMs.mean, arm.name)
       }
@@ -90,7 +70,8 @@ describe('the laboratory', () => {
             const made = arm.create(ports)
             return {
               place(arrival, fleet) {
-                const { session, atMs, request } = arrival
+                const { session, atMs, request, excluded } = arrival
+                if (excluded !== undefined) return made.place(arrival, fleet)
                 const turn = turns.get(session ?? -1) ?? 0
                 turns.set(session ?? -1, turn + 1)
                 const { promptTokens, outputTokens, blockHashes } = request
@@ -102,7 +83,11 @@ describe('the laboratory', () => {
             }
           },
         }
-        run(name, recorder, { measuredMs: 45_000, warmUpMs: 1_000, load: loadOf(name) / 8 })
+        run(name, recorder, {
+          measuredMs: slow.includes(name) ? 45_000 : 10_000,
+          warmUpMs: 1_000,
+          load: loadOf(name) / 8,
+        })
         return requests
       }
       const [one, other] = [asked(armNamed('round-robin')), asked(armNamed('sees-caches'))]
@@ -152,7 +137,7 @@ describe("the gateway's own scheduler as an arm", () => {
     assert.ok(arm && most > 20, `${most} leases at most`)
     assert.equal(wrong, 0)
     assert.equal(openLeases(arm.table), 0)
-    assert.ok(arm.table.pendingPromptBytes.every((bytes) => bytes === 0))
+    assert.ok(arm.table.uncachedTokens.every((tokens) => tokens === 0))
     assert.ok((arm.table.ttftMs[0] ?? 0) > 0 && (arm.table.tpotMs[0] ?? 0) > 0, 'answers are observed')
   })
 
@@ -192,41 +177,12 @@ describe("the gateway's own scheduler as an arm", () => {
     const long = { measuredMs: 20_000 }
     const trapped = run('mooncake', greedy, { measuredMs: 2_000 })
     assert.equal(trapped.requestsMaxOverMean, 8, 'one engine gets all')
-    const own = run('mooncake', 'gateway', long)
-    assert.ok(own.requests > 100 && own.requestsMaxOverMean < 1.5, `${own.requestsMaxOverMean}`)
-    assert.ok(own.inFlightMaxOverMean < 1.5, `${own.inFlightMaxOverMean}`)
-  })
-})
-
-describe('the comparison', () => {
-  test('finds what prefix affinity is worth, as the reference does', () => {
-    const time = { warmUpMs: 10_000, measuredMs: 20_000 }
-    const [blind, llmd] = [run('zipf', 'random', time), run('zipf', 'llm-d', time)]
-    assert.ok(llmd.hitRatio > blind.hitRatio + 0.15 && llmd.e2eMs.mean < 0.7 * blind.e2eMs.mean)
-    assert.ok(llmd.copiesPerPrefix < 0.5 * blind.copiesPerPrefix)
-  })
-
-  test('pairs seeds: a constant ratio has no width however much the seeds differ', () => {
-    const { ratio, low, high } = pairedRatio([20, 200, 2_000], [10, 100, 1_000])
-    for (const value of [ratio, low, high]) assert.ok(Math.abs((value ?? 0) - 2) < 1e-9)
-    const noisy = pairedRatio([2, 4], [1, 1])
-    assert.ok(Math.abs(noisy.ratio - Math.sqrt(8)) < 1e-9)
-    // Two seeds: t is 12.706 and the standard error ln(2) / 2.
-    assert.ok(Math.abs(Math.log(noisy.high ?? 0) - (Math.log(8) / 2 + (12.706 * Math.log(2)) / 2)) < 1e-9)
-    assert.equal(pairedRatio([1], [1]).low, undefined)
-  })
-
-  test('reports 1 for the best arm of each column and more for the others', async () => {
-    const { columns, regrets } = await compare(chosen, observer)
-    for (const { cells, bestE2e } of columns) {
-      for (const { arm, e2eRatio } of cells) assert.ok(arm === bestE2e ? e2eRatio.ratio === 1 : e2eRatio.ratio > 1, arm)
+    for (const arm of arms.filter(({ kind }) => kind === 'own')) {
+      const own = run('mooncake', arm, long)
+      // The house profile keeps long prompts away from full batches, so that counts differ where work does not.
+      assert.ok(own.requests > 100 && own.requestsMaxOverMean < 2.5, `${arm.name}: ${own.requestsMaxOverMean}`)
+      if (arm.name === 'gateway-random') continue
+      assert.ok(own.inFlightMaxOverMean < 2, `${arm.name}: ${own.inFlightMaxOverMean}`)
     }
-    assert.ok(regrets.every(({ e2e, e2eWorst }) => e2e >= 1 && e2eWorst >= e2e))
-  })
-
-  test('draws a page that needs nothing else', async () => {
-    const html = comparisonHtml(await compare({ ...chosen, seeds: [1] }, observer))
-    assert.ok(html.includes('<svg') && html.includes('gateway') && html.startsWith('<!doctype html>'))
-    assert.doesNotMatch(html, /NaN|undefined|<script|src=|@import|href=/)
   })
 })

@@ -2,6 +2,7 @@ import { type Rng, seededRng } from '#core/clock.ts'
 import { hashSegmentBlocks, type Segment } from '#sim/model/block-hash.ts'
 import type { EngineRequest } from '#sim/model/engine-request.ts'
 import type { Arrival } from './virtual-fleet.ts'
+import { shuffled } from './workload/draws.ts'
 
 /** A time of constant load, with Poisson arrivals. */
 export interface Stage {
@@ -59,7 +60,7 @@ export class LadderWorkload {
   readonly #shape: LadderShape
   readonly #blockSize: number
   readonly #rng: Rng
-  /** Prompts in the order they are asked, over and over. */
+  /** Prompts in the order they are asked, over and over: from the first one on in every stage, as inference-perf does. */
   readonly #order: readonly number[]
   readonly #prompts: readonly Float64Array[]
   #asked = 0
@@ -81,11 +82,11 @@ export class LadderWorkload {
   /** The arrivals of a stage that begins at a time. */
   arrivals({ ratePerSecond, seconds }: Stage, startMs: number): readonly Arrival[] {
     let atMs = startMs
-    return Array.from({ length: Math.round(ratePerSecond * seconds) }, () => {
+    return Array.from({ length: Math.round(ratePerSecond * seconds) }, (_, i) => {
       atMs += (-Math.log(1 - this.#rng()) * 1e3) / ratePerSecond
-      const number = this.#asked++
-      const prompt = this.#order[number % this.#order.length]!
-      return { atMs, group: this.#groupOf(prompt), request: this.#request(prompt, number) }
+      const prompt = this.#order[i % this.#order.length]!
+      const request = this.#request(prompt, this.#asked++)
+      return { atMs, group: this.#groupOf(prompt), prompt: this.#promptSegments(prompt), request }
     })
   }
 
@@ -110,15 +111,4 @@ export class LadderWorkload {
   #promptSegments(prompt: number): readonly Segment[] {
     return [this.#prefix(this.#groupOf(prompt)), { seed: seedRange + prompt, tokens: this.#shape.questionTokens }]
   }
-}
-
-function shuffled(count: number, rng: Rng): readonly number[] {
-  const items = Array.from({ length: count }, (_, i) => i)
-  for (let i = count - 1; i > 0; i--) {
-    const other = Math.floor(rng() * (i + 1))
-    const item = items[i]!
-    items[i] = items[other]!
-    items[other] = item
-  }
-  return items
 }

@@ -1,8 +1,11 @@
 import type { EngineCall } from '#sim/model/engine-request.ts'
 import type { EngineSettings } from '#sim/model/engine-settings.ts'
+import type { ArmDefinition, Placed } from './arm.ts'
 import { type LadderShape, LadderWorkload, type Stage } from './ladder-workload.ts'
 import { mean, percentile } from './percentile.ts'
-import { type Placement, VirtualFleet } from './virtual-fleet.ts'
+import { driveArm } from './run.ts'
+import type { Arrival } from './virtual-fleet.ts'
+import type { Workload, WorkloadDefinition } from './workload/workload.ts'
 
 /** What one stage of a ladder came to. Output rates count from the start of the stage to the end of its last request. */
 export interface StageResult {
@@ -39,42 +42,88 @@ export interface LadderSetup {
 }
 
 /** Runs a ladder: each stage waits until the one before has drained and rested. The same setup gives the same numbers. */
-export function runLadder({ shape, settings, engines, seed }: LadderSetup, place: Placement): LadderRun {
-  const fleet = new VirtualFleet(Array.from({ length: engines }, () => settings))
-  const workload = new LadderWorkload(shape, settings.blockSize, seed)
-  fleet.serve(workload.arrivals(shape.warmUp, fleet.nowMs), place)
-  const stages = shape.stages.map((stage) => {
-    fleet.advance(fleet.nowMs + shape.restMs)
-    const startMs = fleet.nowMs
-    const before = fleet.engines.map(({ counters }) => ({ ...counters }))
-    const calls = fleet.serve(workload.arrivals(stage, startMs), place)
-    const grown = fleet.engines.map(({ counters }, i) => ({
-      submitted: counters.submitted - before[i]!.submitted,
-      preemptions: counters.preemptions - before[i]!.preemptions,
-    }))
-    return stageResult(stage, { startMs, calls, grown })
+export function runLadder({ shape, settings, engines, seed }: LadderSetup, arm: ArmDefinition): LadderRun {
+  const stages: StageRecord[] = []
+  const workload: WorkloadDefinition = {
+    name: 'ladder',
+    code: 'calibration',
+    summary: 'stages of rising load, each of which drains',
+    unit: '',
+    load: 1,
+    preset: 'qwen3-32b-2xh100',
+    engines,
+    engineOf: () => settings,
+    create: () => stagedWorkload(shape, new LadderWorkload(shape, settings.blockSize, seed), stages),
+  }
+  const fleet = driveArm({
+    arm: recorded(arm, stages),
+    workload,
+    seed,
+    load: 1,
+    warmUpMs: 0,
+    measuredMs: Number.POSITIVE_INFINITY,
+    readTrace: () => '',
   })
   return {
-    stages,
+    stages: stages.slice(1).map((record) => stageResult(record, engines)),
     fleetMs: fleet.nowMs,
     steps: fleet.engines.reduce((sum, { counters }) => sum + counters.steps, 0),
   }
 }
 
+/** What becomes of one stage; the first is the warm-up. */
 interface StageRecord {
+  readonly stage: Stage
   readonly startMs: number
-  readonly calls: readonly EngineCall[]
-  /** Of each engine in this stage. */
-  readonly grown: readonly { readonly submitted: number; readonly preemptions: number }[]
+  readonly finished: Placed[]
 }
 
-function stageResult(stage: Stage, { startMs, calls, grown }: StageRecord): StageResult {
+/** When the last request of a stage has ended, those of the next one come. */
+function stagedWorkload(shape: LadderShape, prompts: LadderWorkload, stages: StageRecord[]): Workload {
+  const plan = [shape.warmUp, ...shape.stages]
+  let left = 0
+  const begin = (startMs: number): readonly Arrival[] => {
+    const stage = plan[stages.length]
+    if (stage === undefined) return []
+    const arrivals = prompts.arrivals(stage, startMs)
+    stages.push({ stage, startMs, finished: [] })
+    left = arrivals.length
+    return arrivals
+  }
+  return {
+    arrivals: begin(0),
+    onFinished: (_, atMs) => (--left > 0 ? [] : begin(atMs + shape.restMs)),
+  }
+}
+
+/** The same arm, writing down what ends. */
+function recorded(arm: ArmDefinition, stages: readonly StageRecord[]): ArmDefinition {
+  return {
+    ...arm,
+    create(ports) {
+      const made = arm.create(ports)
+      return {
+        place: (arrival, fleet) => made.place(arrival, fleet),
+        onFirstToken: (placed, atMs) => made.onFirstToken?.(placed, atMs),
+        onFinished(placed, atMs) {
+          stages.at(-1)?.finished.push(placed)
+          made.onFinished?.(placed, atMs)
+        },
+        open: () => made.open?.() ?? 0,
+      }
+    },
+  }
+}
+
+function stageResult({ stage, startMs, finished }: StageRecord, engines: number): StageResult {
+  const calls = finished.toSorted((a, b) => a.arrival.atMs - b.arrival.atMs).map(({ call }) => call)
   const ttft = Float64Array.from(calls, (call) => call.firstTokenMs - call.arrivedMs)
   const e2e = Float64Array.from(calls, (call) => call.lastTokenMs - call.arrivedMs)
   const perToken = Float64Array.from(calls, (call) => (call.lastTokenMs - call.arrivedMs) / call.producedTokens)
   const endMs = calls.reduce((latest, call) => Math.max(latest, call.lastTokenMs), startMs)
   const sum = (value: (call: EngineCall) => number): number => calls.reduce((total, call) => total + value(call), 0)
-  const most = Math.max(...grown.map(({ submitted }) => submitted))
+  const perEngine = new Float64Array(engines)
+  for (const { endpoint } of finished) perEngine[endpoint] = (perEngine[endpoint] ?? 0) + 1
   return {
     ratePerSecond: stage.ratePerSecond,
     requests: calls.length,
@@ -87,7 +136,7 @@ function stageResult(stage: Stage, { startMs, calls, grown }: StageRecord): Stag
     e2eP90Ms: percentile(e2e, 0.9),
     perTokenP50Ms: percentile(perToken, 0.5),
     hitRatio: sum(({ cachedTokens }) => cachedTokens) / sum(({ request }) => request.promptTokens),
-    preemptions: grown.reduce((total, { preemptions }) => total + preemptions, 0),
-    loadMaxOverMean: (most * grown.length) / calls.length,
+    preemptions: sum(({ preemptions }) => preemptions),
+    loadMaxOverMean: (Math.max(...perEngine) * engines) / calls.length,
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { lineCharts } from './line-chart.ts'
+import { lineChart, lineCharts, smallLineChart } from './line-chart.ts'
 import { mean, percentile } from './percentile.ts'
 
 describe('a line chart', () => {
@@ -12,26 +12,36 @@ describe('a line chart', () => {
       [10, 1_500],
     ] as const,
   }
+  const chart = { title: 'A & B', x: { label: 'x' }, y: { label: 'y' }, series: [series] }
 
   test('draws a linear axis from 0 and puts the greatest value inside', () => {
-    const svg = lineCharts([{ title: 'A & B', xLabel: 'x', yLabel: 'y', series: [series] }])
-    assert.match(svg, /^<svg xmlns[^>]*viewBox="0 0 520 372"/)
+    const svg = lineCharts([chart])
     assert.match(svg, /A &amp; B/)
     assert.match(svg, /a &lt; b/)
-    for (const tick of ['0', '500', '1k', '1.5k']) assert.ok(svg.includes(`>${tick}</text>`), tick)
-    assert.match(svg, /M66\.0 \d+\.\d+L504\.0 40\.0/, 'the last point is at the upper right corner')
+    for (const tick of ['0', '500', '1,000', '1,500']) assert.ok(svg.includes(`>${tick}</text>`), tick)
+    assert.match(svg, /L496 58"/, 'the last point is at the upper right corner')
   })
 
-  test('draws a logarithmic axis over the powers of ten around the values', () => {
-    const svg = lineCharts([{ title: '', xLabel: '', yLabel: '', isLogarithmic: true, series: [series] }])
-    for (const tick of ['1', '10', '100', '1k', '10k']) assert.ok(svg.includes(`>${tick}</text>`), tick)
+  test('draws a logarithmic axis over the powers of ten around the values and leaves out what has no logarithm', () => {
+    const points = [...series.points, [12, 0] as const, [13, Number.NaN] as const]
+    const svg = smallLineChart({ ...chart, y: { label: '', isLogarithmic: true }, series: [{ ...series, points }] })
+    for (const tick of ['1', '10', '100', '1,000', '10,000']) assert.ok(svg.includes(`>${tick}</text>`), tick)
+    assert.doesNotMatch(svg, /NaN|Infinity/)
   })
 
-  test('names a series once in the legend of several charts', () => {
-    const chart = { title: '', xLabel: '', yLabel: '', series: [{ ...series, name: 'once', marksOnly: true }] }
-    const svg = lineCharts([chart, chart])
-    assert.equal(svg.split('>once<').length, 2)
-    assert.match(svg, /viewBox="0 0 1040 372"/)
+  test('names a series once in the legend of several charts, in as many rows as it takes', () => {
+    const one = { ...chart, series: [{ ...series, name: 'once', marksOnly: true }] }
+    assert.equal(lineCharts([one, one]).split('>once<').length, 2)
+    const many = Array.from({ length: 9 }, (_, i) => ({ ...series, name: `a name that is long ${i}` }))
+    const heights = [one, { ...chart, series: many }].map(
+      (each) => /viewBox="0 0 520 (\d+)/.exec(lineCharts([each]))?.[1],
+    )
+    assert.ok(Number(heights[1]) > Number(heights[0]), heights.join(' '))
+  })
+
+  test('leaves its style to the page when it is small', () => {
+    assert.ok(lineChart(chart).includes('<style>'))
+    assert.ok(!smallLineChart(chart).includes('<style>'))
   })
 })
 

@@ -6,7 +6,6 @@ import { FleetClock } from './fleet-clock.ts'
 import { TokenGaps } from './run-metrics.ts'
 import type { Arrival } from './virtual-fleet.ts'
 import { heavyTail, length, zipf } from './workload/draws.ts'
-import { parseTrace } from './workload/trace.ts'
 
 const request = { promptTokens: 1, outputTokens: 1, blockHashes: new Float64Array(0) }
 const at = (atMs: number, group = 0): Arrival => ({ atMs, group, request })
@@ -99,10 +98,4 @@ test('gaps between tokens are counted by size, to about two in a hundred', () =>
   ] as const) {
     assert.ok(Math.abs(found / wanted - 1) < 0.02, `${found} for ${wanted}`)
   }
-})
-
-test('a trace is read line by line, and a line that is no request is named', () => {
-  const line = '{"timestamp":3000,"input_length":600,"output_length":5,"hash_ids":[0,7]}'
-  assert.deepEqual(parseTrace(`${line}\n`), [{ timestampMs: 3_000, inputTokens: 600, outputTokens: 5, blocks: [0, 7] }])
-  assert.throws(() => parseTrace(`${line}\n${line.replace('[0,7]', '[0]')}\n`), /line 2 of the trace/)
 })

@@ -1,6 +1,6 @@
 import { seededRng } from '#core/clock.ts'
 import type { EngineModel } from '#sim/model/engine-model.ts'
-import type { Placement } from './virtual-fleet.ts'
+import type { Arrival, FleetView, Placement } from './virtual-fleet.ts'
 
 /** One engine after the other. */
 export function roundRobin(): Placement {
@@ -28,14 +28,14 @@ const loadSlack = 4
  * the fewest requests in flight. Reads the engines' caches as they are, as if their events took no time.
  */
 export function longestPrefix(): Placement {
-  return ({ request }, { engines, inFlight }) => {
-    const total = inFlight.reduce((sum, each) => sum + each, 0)
-    const bound = (loadBound * total) / engines.length + loadSlack
+  return (arrival, fleet) => {
+    const { engines, inFlight } = fleet
+    const bound = loadBound * meanInFlight(arrival, fleet) + loadSlack
     let best = -1
     let bestBlocks = -1
     for (let i = 0; i < engines.length; i++) {
-      if (inFlight[i]! > bound) continue
-      const blocks = cachedBlocks(engines[i]!, request.blockHashes)
+      if (inFlight[i]! > bound || !fleet.mayPlace(i, arrival)) continue
+      const blocks = cachedBlocks(engines[i]!, arrival.request.blockHashes)
       if (blocks > bestBlocks || (blocks === bestBlocks && inFlight[i]! < inFlight[best]!)) {
         best = i
         bestBlocks = blocks
@@ -43,6 +43,18 @@ export function longestPrefix(): Placement {
     }
     return best
   }
+}
+
+/** Over the engines that the request may go to. */
+function meanInFlight(arrival: Arrival, fleet: FleetView): number {
+  let total = 0
+  let count = 0
+  for (let i = 0; i < fleet.engines.length; i++) {
+    if (!fleet.mayPlace(i, arrival)) continue
+    total += fleet.inFlight[i]!
+    count++
+  }
+  return total / count
 }
 
 /** How many of the leading blocks (at most `most`) are cached, by bisection: what follows a prefix is forgotten before it. */

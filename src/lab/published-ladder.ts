@@ -89,3 +89,9 @@ export function kneeOf(list: readonly Rated[]): number {
   const { mean } = plateauOf(list)
   return list.find(({ outputTokensPerSecond }) => outputTokensPerSecond >= 0.9 * mean)?.ratePerSecond ?? Number.NaN
 }
+
+/** Output at the published knee of blind balancing (15 requests per second) as a part of the plateau. */
+export function earlyShareOf(list: readonly Rated[]): number {
+  const early = list.find(({ ratePerSecond }) => ratePerSecond === 15)
+  return (early?.outputTokensPerSecond ?? Number.NaN) / plateauOf(list).mean
+}

@@ -1,7 +1,10 @@
 import type { EngineModel } from '#sim/model/engine-model.ts'
-import type { StepCost } from '#sim/model/step-time.ts'
+import type { EngineSettings } from '#sim/model/engine-settings.ts'
+import { type StepCost, stepMs } from '#sim/model/step-time.ts'
 import type { Placed } from './arm.ts'
 import { mean, percentile } from './percentile.ts'
+import { type Fairness, fairnessOf } from './tenant-metrics.ts'
+import type { Arrival } from './virtual-fleet.ts'
 
 /** Of one quantity over requests; milliseconds. */
 export interface Spread {
@@ -11,9 +14,14 @@ export interface Spread {
   readonly p99: number
 }
 
-/** What a run came to, over the requests that arrived while it was measured. */
-export interface RunMetrics {
+/** What a run came to, over the requests that arrived while it was measured; times are of those that ended well. */
+export interface RunMetrics extends Fairness {
+  /** Those that ended well. */
   readonly requests: number
+  /** Those that did not: broken off after the first token, or no endpoint left to try. */
+  readonly failures: number
+  /** Tries after the first, over all requests. */
+  readonly retries: number
   readonly ttftMs: Spread
   /** Time per output token after the first, over requests that have one. */
   readonly tpotMs: Spread
@@ -34,6 +42,15 @@ export interface RunMetrics {
   readonly inFlightMaxOverMean: number
   /** Endpoints among which the requests of a group were spread: its mean over groups with more than one request. */
   readonly copiesPerPrefix: number
+  /** Part of the cached prompt tokens that were reachable at placement and not used: of the best endpoint, over those chosen. */
+  readonly localityGivenAway: number
+  /** Prompt tokens that one infinite cache would have had to compute, over those computed: 1 is no computed twice. */
+  readonly compulsoryShare: number
+  /** No request could have had its first token sooner, with everything ever seen cached and an engine of its own: mean. */
+  readonly leastTtftMs: number
+  /** Used part of the KV blocks, and requests waiting at an engine: means over arrivals and engines. */
+  readonly kvUse: number
+  readonly waiting: number
 }
 
 /** Objectives (routing-algorithms.md 8): first token within 1 s and twice a cold prefill, 100 ms per token after it. */
@@ -73,13 +90,23 @@ export class TokenGaps {
   }
 }
 
-/** What of a run is not in its requests. */
+/** What of a run is not in its finished requests. */
 export interface RunFrame {
   readonly engines: readonly EngineModel[]
   readonly gaps: TokenGaps
   readonly warmUpMs: number
   readonly measuredMs: number
+  /** Measured requests that failed for good. */
+  readonly failed: readonly Arrival[]
+  readonly retries: number
+  readonly localityGivenAway: number
+  /** Tokens that an infinite cache would have missed, and the sum of the least possible times to first token. */
+  readonly compulsoryTokens: number
+  readonly leastTtftMs: number
+  /** Means over arrivals. */
   readonly inFlightMaxOverMean: number
+  readonly kvUse: number
+  readonly waiting: number
 }
 
 /** Computes the metrics of finished requests. */
@@ -87,30 +114,62 @@ export function measure(placed: readonly Placed[], frame: RunFrame): RunMetrics 
   const calls = placed.map(({ call }) => call)
   const ttft = placed.map(({ arrival, call }) => call.firstTokenMs - arrival.atMs)
   const tpot = calls.map((call) => (call.lastTokenMs - call.firstTokenMs) / (call.producedTokens - 1))
-  const cost = frame.engines[0]?.settings.cost
-  const isGood = placed.filter((each, i) => cost !== undefined && meets(each, cost, [ttft[i] ?? 0, tpot[i] ?? 0]))
+  const settings = frame.engines[0]?.settings
+  const isGood = placed.filter((each, i) => settings && meets(each, settings.cost, [ttft[i] ?? 0, tpot[i] ?? 0]))
   const endMs = calls.reduce((latest, call) => Math.max(latest, call.lastTokenMs), frame.warmUpMs)
   const sum = (value: (each: Placed) => number): number => placed.reduce((total, each) => total + value(each), 0)
   const perEndpoint = new Float64Array(frame.engines.length)
   for (const { endpoint } of placed) perEndpoint[endpoint] = (perEndpoint[endpoint] ?? 0) + 1
+  const promptTokens = sum(({ arrival }) => arrival.request.promptTokens)
+  const cachedTokens = sum(({ call }) => call.cachedTokens)
+  const asked = placed.length + frame.failed.length
   return {
     requests: placed.length,
+    failures: frame.failed.length,
+    retries: frame.retries,
     ttftMs: spreadOf(ttft),
     tpotMs: spreadOf(tpot.filter((each) => Number.isFinite(each))),
     e2eMs: spreadOf(placed.map(({ arrival, call }) => call.lastTokenMs - arrival.atMs)),
     itlMs: frame.gaps.spread(),
     outputTokensPerSecond: (sum(({ call }) => call.producedTokens) * 1e3) / (endMs - frame.warmUpMs),
     goodputPerSecond: (isGood.length * 1e3) / frame.measuredMs,
-    goodShare: isGood.length / placed.length,
-    hitRatio: sum(({ call }) => call.cachedTokens) / sum(({ arrival }) => arrival.request.promptTokens),
+    goodShare: isGood.length / asked,
+    hitRatio: cachedTokens / promptTokens,
     preemptions: sum(({ call }) => call.preemptions),
     requestsMaxOverMean: (Math.max(...perEndpoint) * perEndpoint.length) / placed.length,
     inFlightMaxOverMean: frame.inFlightMaxOverMean,
     copiesPerPrefix: copiesPerPrefix(placed),
+    localityGivenAway: frame.localityGivenAway,
+    compulsoryShare: frame.compulsoryTokens / (promptTokens - cachedTokens),
+    leastTtftMs: frame.leastTtftMs / asked,
+    kvUse: frame.kvUse,
+    waiting: frame.waiting,
+    ...fairnessOf({
+      placed,
+      failed: frame.failed,
+      endMs: frame.warmUpMs + frame.measuredMs,
+      aloneMs: (arrival) => (settings === undefined ? Number.NaN : aloneMs(settings, arrival)),
+      spreadOf,
+    }),
   }
 }
 
-function spreadOf(values: readonly number[]): Spread {
+/** Time of one request alone on an empty engine; long prompts are taken in one step. */
+function aloneMs({ cost, frontEndMs }: EngineSettings, { request }: Arrival): number {
+  const { promptTokens, outputTokens } = request
+  const token = { decodes: 1, contextTokens: promptTokens + outputTokens / 2, chunks: 0, chunkTokens: 0, pairs: 0 }
+  return frontEndMs + promptStepMs(cost, promptTokens, 0) + Math.max(0, outputTokens - 1) * stepMs(cost, token)
+}
+
+/** Time of a step that prefills a prompt alone, of which so many tokens are cached. */
+export function promptStepMs(cost: StepCost, promptTokens: number, cachedTokens: number): number {
+  const chunkTokens = promptTokens - cachedTokens
+  const pairs = chunkTokens * (cachedTokens + chunkTokens / 2)
+  return stepMs(cost, { decodes: 0, contextTokens: 0, chunks: 1, chunkTokens, pairs })
+}
+
+/** Mean and percentiles. */
+export function spreadOf(values: readonly number[]): Spread {
   const sorted = Float64Array.from(values)
   return {
     mean: mean(sorted),

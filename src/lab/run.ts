@@ -1,11 +1,13 @@
 import { seededRng } from '#core/clock.ts'
 import { Fault } from '#core/fault.ts'
-import type { EngineCall } from '#sim/model/engine-request.ts'
-import { engineSettings } from '#sim/model/engine-settings.ts'
-import type { ArmDefinition, Placed } from './arm.ts'
+import type { EngineCall, EngineRequest } from '#sim/model/engine-request.ts'
+import { type EngineSettings, engineSettings } from '#sim/model/engine-settings.ts'
+import type { Arm, ArmDefinition, Placed } from './arm.ts'
 import { ArrivalQueue } from './arrival-queue.ts'
 import { FleetClock } from './fleet-clock.ts'
-import { measure, type RunMetrics, TokenGaps } from './run-metrics.ts'
+import { GatewayView } from './gateway-view.ts'
+import type { RunMetrics } from './run-metrics.ts'
+import { RunRecord } from './run-record.ts'
 import { type Arrival, VirtualFleet } from './virtual-fleet.ts'
 import type { WorkloadDefinition } from './workload/workload.ts'
 
@@ -26,9 +28,17 @@ export interface RunSetup {
 /** Keeps an arm's draws apart from a workload's of the same seed. */
 const armSeedMask = 0x5eed1e55
 
+/** Further tries of a request, and how many of them may follow an engine that broke off: the gateway's defaults. */
+const mostRetries = { all: 2, afterSent: 1 } as const
+
+/** From a refused or broken connection to the next try. */
+const retryMs = 1
+
 /**
  * Runs a workload to its end under an arm, in virtual time. The same setup gives the same numbers; the seed alone decides the
- * requests, so that arms are compared over the same ones. Throws a Fault when a request is lost or an arm loses count.
+ * requests, so that arms are compared over the same ones. A request whose connection is refused, or breaks off before its first
+ * token, is placed again as the gateway does it. Throws a Fault when a request is lost, an arm loses count, or nothing came
+ * after the warm-up.
  */
 export function runArm(setup: RunSetup): RunMetrics {
   const run = new Run(setup)
@@ -36,110 +46,257 @@ export function runArm(setup: RunSetup): RunMetrics {
   return run.metrics()
 }
 
+/** Like {@link runArm}, for who measures by itself; gives back the fleet as it was at the end. */
+export function driveArm(setup: RunSetup): VirtualFleet {
+  const run = new Run(setup)
+  run.toEnd()
+  return run.fleet
+}
+
+/** Like {@link runArm}, request by request: those measured that ended well, in order of their arrival. */
+export function serveArm(setup: RunSetup): readonly Placed[] {
+  const run = new Run(setup)
+  run.toEnd()
+  return run.finished()
+}
+
+/** A scheduler and what it sees. */
+interface Gateway {
+  readonly arm: Arm
+  readonly view: GatewayView
+}
+
+/** One try of a request. */
+interface Attempt {
+  readonly arrival: Arrival
+  readonly gateway: Gateway
+  /** Tries before this one, and those of them that an engine broke off. */
+  readonly tries: number
+  readonly broken: number
+}
+
+interface Retry extends Attempt {
+  readonly dueMs: number
+}
+
+interface Sent extends Attempt {
+  readonly placed: Placed
+}
+
 class Run {
   readonly #setup: RunSetup
-  readonly #endMs: number
   readonly #clock = new FleetClock()
   readonly #fleet: VirtualFleet
   readonly #workload: ReturnType<WorkloadDefinition['create']>
-  readonly #arm: ReturnType<ArmDefinition['create']>
+  readonly #gateways: readonly Gateway[]
   readonly #queue: ArrivalQueue
-  readonly #gaps = new TokenGaps()
-  /** Of each engine, what was placed there, by the number of the call. */
-  readonly #placed: readonly Placed[][]
-  readonly #all: Placed[] = []
+  /** In order of time: all wait equally long. */
+  readonly #retries: Retry[] = []
+  readonly #record: RunRecord
+  /** Of each engine, what was sent there, by the number of the call. */
+  readonly #sent: readonly Sent[][]
+  #came = 0
   #finished = 0
-  #inFlightRatio = 0
-  #inFlightSamples = 0
+  #failed = 0
 
   constructor(setup: RunSetup) {
-    const { arm, workload, seed, load, warmUpMs, measuredMs, readTrace } = setup
-    const settings = Array.from({ length: workload.engines }, () => engineSettings(workload.preset))
+    const { arm, workload, seed, load, warmUpMs, readTrace } = setup
+    const measuredMs = measuredMsOf(setup)
+    const endMs = warmUpMs + measuredMs
+    const settings = settingsOf(workload, arm.poolsCaches === true)
     const blockSize = settings[0]?.blockSize ?? 1
     this.#setup = setup
-    this.#endMs = warmUpMs + measuredMs
-    this.#placed = settings.map(() => [])
-    this.#fleet = new VirtualFleet(settings, {
-      onFirstToken: (engine, call, atMs) => this.#onFirstToken(engine, call, atMs),
-      onFinished: (engine, call, atMs) => this.#onFinished(engine, call, atMs),
-      onStep: ({ startMs, endMs, decodes }) => {
-        if (endMs >= warmUpMs && endMs < this.#endMs) this.#gaps.add(endMs - startMs, decodes)
+    this.#sent = settings.map(() => [])
+    this.#record = new RunRecord({ settings, warmUpMs, measuredMs })
+    this.#fleet = new VirtualFleet(
+      settings,
+      {
+        onFirstToken: (engine, call, atMs) => this.#onFirstToken(engine, call, atMs),
+        onFinished: (engine, call, atMs) => this.#onFinished(engine, call, atMs),
+        onBroken: (engine, call, atMs) => this.#onBroken(engine, call, atMs),
+        onStep: (step) => this.#record.addStep(step),
       },
-    })
-    this.#workload = workload.create({ seed, load, endMs: this.#endMs, blockSize, readTrace })
-    this.#queue = new ArrivalQueue(this.#workload.arrivals, this.#endMs)
+      {
+        incidents: workload.incidents?.({ warmUpMs, endMs }) ?? [],
+        absent: workload.absent ?? [],
+        poolsCaches: arm.poolsCaches === true,
+      },
+    )
+    this.#workload = workload.create({ seed, load, endMs, blockSize, readTrace })
+    this.#queue = new ArrivalQueue(this.#workload.arrivals, endMs)
     const rng = seededRng(seed ^ armSeedMask)
-    this.#arm = arm.create({ settings, clock: this.#clock, rng, fleet: this.#fleet })
+    this.#gateways = Array.from({ length: workload.gateways ?? 1 }, () => {
+      const view = new GatewayView(this.#fleet)
+      return { view, arm: arm.create({ settings, clock: this.#clock, rng, fleet: view }) }
+    })
   }
 
-  /** At equal times pages come first, then what engines do, then arrivals. */
+  /** At equal times pages come first, then what engines do and what befalls them, then arrivals. */
   toEnd(): void {
     for (;;) {
-      const arrivalMs = this.#queue.nextMs
+      const arrivalMs = Math.min(this.#queue.nextMs, this.#retries[0]?.dueMs ?? Number.POSITIVE_INFINITY)
       const atMs = Math.min(arrivalMs, this.#fleet.nextEventMs)
       if (atMs === Number.POSITIVE_INFINITY) break
       this.#clock.advanceTo(atMs)
       this.#fleet.advance(atMs)
+      const [retry] = this.#retries
+      if (retry !== undefined && retry.dueMs <= atMs) {
+        this.#retries.shift()
+        this.#place(retry)
+        continue
+      }
       // What ended just now may have brought a request for an earlier time than the one that was next.
-      if (this.#queue.nextMs <= atMs) this.#place(this.#queue.take())
+      if (this.#queue.nextMs <= atMs) this.#receive(this.#queue.take())
     }
     this.#check()
   }
 
+  get fleet(): VirtualFleet {
+    return this.#fleet
+  }
+
+  finished(): readonly Placed[] {
+    return this.#record.finished()
+  }
+
   metrics(): RunMetrics {
-    const { warmUpMs, measuredMs } = this.#setup
-    const measured = this.#all.filter(({ arrival }) => arrival.atMs >= warmUpMs)
-    return measure(measured, {
-      engines: this.#fleet.engines,
-      gaps: this.#gaps,
-      measuredMs,
-      warmUpMs,
-      inFlightMaxOverMean: this.#inFlightRatio / this.#inFlightSamples,
-    })
+    return this.#record.metrics(this.#fleet.engines)
   }
 
-  #place(arrival: Arrival | undefined): void {
-    if (arrival === undefined) return
-    const endpoint = this.#arm.place(arrival, this.#fleet)
-    const call = this.#fleet.submit(endpoint, arrival)
-    const placed = { arrival, endpoint, call }
-    this.#all.push(placed)
-    this.#placed[endpoint]?.push(placed)
-    if (arrival.atMs >= this.#setup.warmUpMs) this.#sample()
+  #receive(arrival: Arrival | undefined): void {
+    const gateway = this.#gateways[this.#came % this.#gateways.length]
+    if (arrival === undefined || gateway === undefined) return
+    this.#came++
+    this.#record.addArrival(arrival)
+    this.#place({ arrival, gateway, tries: 0, broken: 0 })
   }
 
-  #sample(): void {
-    const { inFlight } = this.#fleet
-    let most = 0
-    let total = 0
-    for (let i = 0; i < inFlight.length; i++) {
-      most = Math.max(most, inFlight[i]!)
-      total += inFlight[i]!
-    }
-    this.#inFlightRatio += (most * inFlight.length) / total
-    this.#inFlightSamples++
+  #place(attempt: Attempt): void {
+    const { arrival, gateway } = attempt
+    const fleet = this.#fleet
+    const hasAny = fleet.engines.some((_, index) => fleet.mayPlace(index, arrival))
+    const endpoint = hasAny ? gateway.arm.place(arrival, gateway.view) : -1
+    if (endpoint < 0) return this.#fail(arrival)
+    if (!fleet.isUp(endpoint) || !fleet.mayPlace(endpoint, arrival)) return this.#refuse(attempt, endpoint)
+    if (!fitsEngine(fleet.engines[endpoint]?.settings, arrival.request)) return this.#reject(attempt, endpoint)
+    this.#record.addPlacement(arrival, fleet, endpoint)
+    const call = fleet.submit(endpoint, arrival)
+    gateway.view.count(endpoint, 1)
+    this.#sent[endpoint]?.push({ ...attempt, placed: { arrival, endpoint, call } })
+    if (attempt.tries === 0) this.#record.sample(arrival, fleet)
+  }
+
+  /** Nobody listens there. */
+  #refuse(attempt: Attempt, endpoint: number): void {
+    const nowMs = this.#fleet.nowMs
+    const { arrival, gateway } = attempt
+    tellFailed(gateway.arm, { arrival, endpoint, call: refusedCall(arrival.request, nowMs) }, nowMs)
+    this.#tryAgain(attempt, endpoint, nowMs)
+  }
+
+  /** The engine answers that it can never hold so much: no fault of the endpoint, and no other one is asked. */
+  #reject({ arrival, gateway }: Attempt, endpoint: number): void {
+    const nowMs = this.#fleet.nowMs
+    gateway.arm.onFinished?.({ arrival, endpoint, call: refusedCall(arrival.request, nowMs) }, nowMs)
+    this.#fail(arrival)
   }
 
   #onFirstToken(engine: number, call: EngineCall, atMs: number): void {
-    const placed = this.#placed[engine]?.[call.number]
-    if (placed !== undefined) this.#arm.onFirstToken?.(placed, atMs)
+    const sent = this.#sent[engine]?.[call.number]
+    sent?.gateway.arm.onFirstToken?.(sent.placed, atMs)
   }
 
   #onFinished(engine: number, call: EngineCall, atMs: number): void {
-    const placed = this.#placed[engine]?.[call.number]
-    if (placed === undefined) return
+    const sent = this.#sent[engine]?.[call.number]
+    if (sent === undefined) return
+    sent.gateway.view.count(engine, -1)
     this.#finished++
-    this.#arm.onFinished?.(placed, atMs)
-    for (const next of this.#workload.onFinished?.(placed.arrival, atMs) ?? []) this.#queue.add(next)
+    this.#record.addFinished(sent.placed)
+    sent.gateway.arm.onFinished?.(sent.placed, atMs)
+    this.#goOn(sent.arrival, atMs)
+  }
+
+  /** An answer that has begun is lost to the client; a request without one goes elsewhere. */
+  #onBroken(engine: number, call: EngineCall, atMs: number): void {
+    const sent = this.#sent[engine]?.[call.number]
+    if (sent === undefined) return
+    sent.gateway.view.count(engine, -1)
+    tellFailed(sent.gateway.arm, sent.placed, atMs)
+    const isRetried = call.producedTokens === 0 && sent.broken < mostRetries.afterSent
+    if (isRetried) this.#tryAgain({ ...sent, broken: sent.broken + 1 }, engine, atMs)
+    else this.#fail(sent.arrival)
+  }
+
+  #tryAgain({ arrival, gateway, tries, broken }: Attempt, endpoint: number, nowMs: number): void {
+    if (tries >= mostRetries.all) return this.#fail(arrival)
+    this.#record.addRetry(arrival)
+    const again = { ...arrival, excluded: [...(arrival.excluded ?? []), endpoint] }
+    this.#retries.push({ arrival: again, gateway, tries: tries + 1, broken, dueMs: nowMs + retryMs })
+  }
+
+  #fail(arrival: Arrival): void {
+    this.#failed++
+    this.#record.addFailed(arrival)
+    this.#goOn(arrival, this.#fleet.nowMs)
+  }
+
+  #goOn(arrival: Arrival, atMs: number): void {
+    for (const next of this.#workload.onFinished?.(arrival, atMs) ?? []) this.#queue.add(next)
   }
 
   #check(): void {
-    const open = this.#arm.open?.() ?? 0
-    const isWhole = this.#finished === this.#all.length && open === 0
+    const open = this.#gateways.reduce((sum, { arm }) => sum + (arm.open?.() ?? 0), 0)
+    const ended = this.#finished + this.#failed
     const { arm, workload } = this.#setup
-    if (!isWhole) {
-      const counts = `${this.#finished} of ${this.#all.length} requests ended, ${open} held`
-      throw new Fault('self', `${arm.name} over ${workload.name}: ${counts}`)
-    }
+    if (ended === this.#came && open === 0) return
+    throw new Fault('self', `${arm.name} over ${workload.name}: ${ended} of ${this.#came} requests ended, ${open} held`)
+  }
+}
+
+/** What is measured ends with a recording. */
+function measuredMsOf({ workload: { recording }, load, warmUpMs, measuredMs }: RunSetup): number {
+  if (recording === undefined) return measuredMs
+  const leftMs = recording.lengthMs / load - warmUpMs
+  if (leftMs <= 0) throw new Fault('client', 'the recording is over before the warm-up is')
+  return Math.min(measuredMs, leftMs)
+}
+
+/** Whoever has one pool of blocks has all adapters everywhere too. */
+const pooledAdapters = { maxAdapters: Number.MAX_SAFE_INTEGER, adapterLoadMs: 0 } as const
+
+/** What the engines of a workload are. */
+export function settingsOf(
+  { preset, engines, engineOf }: WorkloadDefinition,
+  isPooled = false,
+): readonly EngineSettings[] {
+  const settings = engineSettings(preset)
+  return Array.from({ length: engines }, (_, index) => {
+    const each = engineOf?.(settings, index) ?? settings
+    return isPooled ? { ...each, ...pooledAdapters } : each
+  })
+}
+
+function fitsEngine(settings: EngineSettings | undefined, { promptTokens, outputTokens }: EngineRequest): boolean {
+  return settings === undefined || promptTokens + outputTokens <= settings.kvBlocks * settings.blockSize
+}
+
+function tellFailed(arm: Arm, placed: Placed, atMs: number): void {
+  if (arm.onFailed === undefined) arm.onFinished?.(placed, atMs)
+  else arm.onFailed(placed, atMs)
+}
+
+/** Stands for a request that no engine has taken. */
+function refusedCall(request: EngineRequest, nowMs: number): EngineCall {
+  return {
+    request,
+    number: -1,
+    phase: 'cancelled',
+    producedTokens: 0,
+    cachedTokens: 0,
+    preemptions: 0,
+    arrivedMs: nowMs,
+    admittedMs: Number.NaN,
+    firstTokenMs: Number.NaN,
+    lastTokenMs: Number.NaN,
   }
 }

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { hashSegmentBlocks } from '#sim/model/block-hash.ts'
 import { engineSettings } from '#sim/model/engine-settings.ts'
+import type { ArmDefinition } from './arm.ts'
 import { runLadder } from './ladder.ts'
 import { type LadderShape, LadderWorkload } from './ladder-workload.ts'
 import { byGroup, longestPrefix, randomly, roundRobin } from './placements.ts'
-import { type Arrival, VirtualFleet } from './virtual-fleet.ts'
+import { type Arrival, type Placement, VirtualFleet } from './virtual-fleet.ts'
 
 const settings = engineSettings('llama-8b-h100', { kvBlocks: 200 })
 
@@ -77,6 +78,10 @@ describe('placements', () => {
   })
 })
 
+function armOf(place: () => Placement): ArmDefinition {
+  return { name: 'placed', kind: 'yardstick', summary: '', create: () => ({ place: place() }) }
+}
+
 const shape: LadderShape = {
   groups: 12,
   promptsPerGroup: 2,
@@ -108,15 +113,16 @@ describe('a ladder', () => {
   })
 
   test('gives the same numbers for the same seed, and others for another', () => {
-    const run = (seed: number): string => JSON.stringify(runLadder({ shape, settings, engines: 3, seed }, roundRobin()))
+    const run = (seed: number): string =>
+      JSON.stringify(runLadder({ shape, settings, engines: 3, seed }, armOf(roundRobin)))
     assert.equal(run(1), run(1))
     assert.notEqual(run(1), run(2))
   })
 
   test('shows what affinity is worth when the prefixes fit the fleet once', () => {
     const setup = { shape, settings, engines: 3, seed: 1 }
-    const blind = runLadder(setup, roundRobin()).stages[1]
-    const sticky = runLadder(setup, longestPrefix()).stages[1]
+    const blind = runLadder(setup, armOf(roundRobin)).stages[1]
+    const sticky = runLadder(setup, armOf(longestPrefix)).stages[1]
     assert.ok(blind && sticky && sticky.hitRatio > blind.hitRatio + 0.1)
     assert.ok(sticky.outputTokensPerSecond > 1.1 * blind.outputTokensPerSecond)
     assert.ok(sticky.ttftP90Ms < blind.ttftP90Ms)

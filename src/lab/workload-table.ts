@@ -1,24 +1,18 @@
+import { adversarialWorkloads } from './workload/adversarial-table.ts'
 import { agents } from './workload/agents.ts'
 import { type Chat, chat } from './workload/chat.ts'
 import type { LengthDraw } from './workload/draws.ts'
 import { fanOut } from './workload/fan-out.ts'
+import { fleetWorkloads } from './workload/fleet-table.ts'
+import { incidentWorkloads } from './workload/incident-table.ts'
 import { sustainedLadder } from './workload/ladder-column.ts'
+import { answer, defaultFleet, shortQuestion, skewed } from './workload/shapes.ts'
 import { type SharedPrefixes, sharedPrefixes } from './workload/shared-prefixes.ts'
-import { parseTrace, replay } from './workload/trace.ts'
-import type { WorkloadDefinition } from './workload/workload.ts'
+import { replay } from './workload/trace.ts'
+import { parseTrace } from './workload/trace-file.ts'
+import type { Workload, WorkloadDefinition, WorkloadSetup } from './workload/workload.ts'
 
-const question: LengthDraw = { mean: 300, spread: 0.7, least: 16, most: 4_000 }
-const shortQuestion: LengthDraw = { mean: 120, spread: 0.7, least: 8, most: 2_000 }
-const answer: LengthDraw = { mean: 250, spread: 0.7, least: 8, most: 2_000 }
 const none: LengthDraw = { mean: 0, spread: 0, least: 0, most: 0 }
-
-const skewed: SharedPrefixes = {
-  prefixes: 400,
-  exponent: 1.1,
-  prefixTokens: { mean: 4_000, spread: 0.6, least: 500, most: 20_000 },
-  questionTokens: question,
-  outputTokens: answer,
-}
 
 const noReuse: SharedPrefixes = {
   prefixes: 1,
@@ -38,12 +32,17 @@ const conversations: Chat = {
   thinkMs: 15_000,
 }
 
-const fleet = { preset: 'qwen3-32b-2xh100', engines: 8 } as const
+/** Four small engines, for traces of a few requests per second. */
+const smallFleet = { preset: 'llama-8b-a100-40gb', engines: 4 } as const
+
+function replayFile(file: string, setup: WorkloadSetup): Workload {
+  return replay(parseTrace(file, setup.readTrace(file)), setup)
+}
 
 /** Every workload of the laboratory. The reference gives what its column says; lengths it leaves open are chosen here. */
 export const workloads: readonly WorkloadDefinition[] = [
   {
-    ...fleet,
+    ...defaultFleet,
     name: 'ladder',
     code: 'W1',
     summary:
@@ -53,7 +52,7 @@ export const workloads: readonly WorkloadDefinition[] = [
     create: sustainedLadder,
   },
   {
-    ...fleet,
+    ...defaultFleet,
     name: 'zipf',
     code: 'W2',
     summary: '400 prefixes drawn by Zipf 1.1: skew',
@@ -62,7 +61,7 @@ export const workloads: readonly WorkloadDefinition[] = [
     create: (setup) => sharedPrefixes(skewed, setup),
   },
   {
-    ...fleet,
+    ...defaultFleet,
     name: 'hot',
     code: 'W3',
     summary: 'the same with Zipf 1.8: half of the requests share one prefix',
@@ -71,7 +70,7 @@ export const workloads: readonly WorkloadDefinition[] = [
     create: (setup) => sharedPrefixes({ ...skewed, exponent: 1.8 }, setup),
   },
   {
-    ...fleet,
+    ...defaultFleet,
     name: 'chat',
     code: 'W4',
     summary: 'conversations of 6 turns with 15 s between them, 4 system prompts: sessions',
@@ -80,7 +79,7 @@ export const workloads: readonly WorkloadDefinition[] = [
     create: (setup) => chat(conversations, setup),
   },
   {
-    ...fleet,
+    ...defaultFleet,
     name: 'no-reuse',
     code: 'W5',
     summary: 'prompts that share nothing: affinity must not hurt',
@@ -89,7 +88,7 @@ export const workloads: readonly WorkloadDefinition[] = [
     create: (setup) => sharedPrefixes(noReuse, setup),
   },
   {
-    ...fleet,
+    ...defaultFleet,
     name: 'fan-out',
     code: 'W6',
     summary: 'conversations, and every 20 s 64 requests at once on a new prefix: cold bursts',
@@ -118,10 +117,11 @@ export const workloads: readonly WorkloadDefinition[] = [
     load: 3,
     preset: 'llama-70b-8xh100',
     engines: 8,
-    create: (setup) => replay(parseTrace(setup.readTrace('mooncake-conversation-600s.jsonl')), setup),
+    recording: { lengthMs: 600_000, isSame: true },
+    create: (setup) => replayFile('mooncake-conversation-600s.jsonl', setup),
   },
   {
-    ...fleet,
+    ...defaultFleet,
     name: 'agents',
     code: 'W8',
     summary: 'agents of 20 to 100 turns with tools of 0.1 to 60 s between them, and helpers: gaps and growing contexts',
@@ -148,4 +148,28 @@ export const workloads: readonly WorkloadDefinition[] = [
         setup,
       ),
   },
+  {
+    ...smallFleet,
+    name: 'azure-conversation',
+    code: 'trace',
+    summary: 'a recorded conversation service, faster: real lengths and arrivals, nothing shared',
+    unit: 'times as fast',
+    load: 4,
+    recording: { lengthMs: 900_000, isSame: true },
+    create: (setup) => replayFile('azure-2023-conv-900s.csv', setup),
+  },
+  {
+    ...smallFleet,
+    engines: 8,
+    name: 'azure-code',
+    code: 'trace',
+    summary: 'a recorded code completion service, faster: long prompts, short answers, bursts of ten times the mean',
+    unit: 'times as fast',
+    load: 2,
+    recording: { lengthMs: 900_000, isSame: true },
+    create: (setup) => replayFile('azure-2023-code-900s.csv', setup),
+  },
+  ...adversarialWorkloads,
+  ...incidentWorkloads,
+  ...fleetWorkloads,
 ]

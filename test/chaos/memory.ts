@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { lineChart } from '#scripts/plot/line-chart.ts'
+import { lineChart } from '#lab/line-chart.ts'
 import { slopeOf } from '#scripts/plot/slope.ts'
 import { type ChaosSample, runChaos } from './chaos.ts'
 import { endWithoutCleanup } from './processes.ts'

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { lineChart } from '#scripts/plot/line-chart.ts'
+import { lineChart } from '#lab/line-chart.ts'
 import { RunningGateway } from '#test/end-to-end/support/gateway.ts'
 import { freePorts } from '#test/end-to-end/support/ports.ts'
 import { sleep, waitFor } from '#test/end-to-end/support/wait.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { seededRng } from '#core/clock.ts'
-import type { Arm, Placed } from '#lab/arm.ts'
+import type { Arm, ArmValues, Placed } from '#lab/arm.ts'
 import { FleetClock } from '#lab/fleet-clock.ts'
 import { type Arrival, VirtualFleet } from '#lab/virtual-fleet.ts'
 import { hashSegmentBlocks } from '#sim/model/block-hash.ts'
@@ -31,14 +31,19 @@ class StillArm {
   readonly #arm: Arm
   readonly #placed: Placed[] = []
 
-  constructor(name: string) {
+  constructor(name: string, values: ArmValues = {}) {
     const arm = [...blindArms, ...peerArms].find((each) => each.name === name)
     assert.ok(arm, name)
-    this.#arm = arm.create({ settings, fleet: this.fleet, clock: new FleetClock(), rng: seededRng(1) })
+    this.#arm = arm.create({ settings, fleet: this.fleet, clock: new FleetClock(), rng: seededRng(1) }, values)
+  }
+
+  /** Only asks. */
+  choose(next: Arrival): number {
+    return this.#arm.place(next, this.fleet)
   }
 
   place(next: Arrival): number {
-    const endpoint = this.#arm.place(next, this.fleet)
+    const endpoint = this.choose(next)
     this.#placed.push({ arrival: next, endpoint, call: this.fleet.submit(endpoint, next) })
     return endpoint
   }
@@ -123,7 +128,17 @@ test('the least value wins, and equal ones take turns by chance', () => {
 })
 
 describe('peers', () => {
-  for (const name of ['llm-d', 'llm-d-tokens', 'dynamo', 'smg', 'bounded-hash']) {
+  for (const name of [
+    'llm-d',
+    'llm-d-tokens',
+    'dynamo',
+    'smg',
+    'bounded-hash',
+    'dualmap',
+    'preble',
+    'aibrix-prefix',
+    'kthena',
+  ]) {
     test(`${name} sends a long prefix where it was`, () => {
       const arm = new StillArm(name)
       const home = arm.place(arrival(1, 1_280, 0))
@@ -172,5 +187,125 @@ describe('peers', () => {
     const arm = new StillArm('dynamo')
     const home = arm.place(arrival(1, 1_280, 0))
     assert.notEqual(arm.place(arrival(2, 64, 1)), home)
+  })
+
+  test('dynamo with requests that weigh much balances them', () => {
+    const spreadOf = (arm: StillArm): number => {
+      arm.place(arrival(1, 4_096, 0))
+      arm.drain(10_000)
+      return new Set([1, 2, 3].map((own) => arm.place(arrival(1, 4_096, own, 20_000)))).size
+    }
+    assert.equal(spreadOf(new StillArm('dynamo')), 1)
+    assert.equal(spreadOf(new StillArm('dynamo', { perRequest: 1_000 })), 3)
+  })
+
+  test('llm-d-lru gives cold prompts to endpoints in turn, warm ones to their home', () => {
+    const arm = new StillArm('llm-d-lru')
+    const cold = [1, 2, 3, 4, 5, 6].map((prefix) => {
+      const index = arm.place(arrival(prefix, 640, prefix, prefix * 20_000))
+      arm.drain(prefix * 20_000 + 10_000)
+      return index
+    })
+    assert.deepEqual(cold.slice(0, 3).toSorted(), [0, 1, 2])
+    assert.deepEqual(cold.slice(3), cold.slice(0, 3), 'the one that had its turn longest ago is next')
+    assert.equal(arm.place(arrival(2, 640, 99, 200_000)), cold[1])
+  })
+
+  test('smetric keeps a session where it is, while lmetric leaves for an idle endpoint', () => {
+    for (const [name, isHeld] of [
+      ['smetric', true],
+      ['lmetric', false],
+    ] as const) {
+      const arm = new StillArm(name)
+      const turn = (own: number, atMs: number): Arrival => ({ ...arrival(1, 1_280, own, atMs), session: 7 })
+      const home = arm.place(turn(1, 0))
+      arm.drain(10_000)
+      // Something else occupies the home.
+      while (arm.place(arrival(50 + arm.fleet.inFlight[home]!, 64, 50, 20_000)) !== home) arm.drain(20_000)
+      assert.equal(arm.place(turn(2, 20_000)) === home, isHeld, name)
+    }
+  })
+
+  test('smetric leaves a session whose first token would come too late, as first tokens have shown', () => {
+    const arm = new StillArm('smetric')
+    let atMs = 0
+    // Eight first tokens of 704 tokens after ten seconds each: more than 76 tokens are late. Of the others nothing is known.
+    for (let own = 1; own <= 8; own++, atMs += 20_000) {
+      arm.place({ ...arrival(100 + own, 640, own, atMs), excluded: [1, 2] })
+      arm.drain(atMs + 10_000)
+    }
+    const turn = (own: number): Arrival => ({ ...arrival(1, 1_280, own, atMs), session: 7 })
+    arm.place({ ...turn(1), excluded: [1, 2] })
+    arm.drain(atMs + 10_000)
+    atMs += 20_000
+    assert.equal(arm.place(turn(2)), 0, '64 tokens are in time')
+    assert.notEqual(arm.place(turn(3)), 0, '128 tokens are not')
+  })
+
+  test('dualmap sends a prefix to two endpoints at most, whatever comes', () => {
+    for (let prefix = 1; prefix <= 5; prefix++) {
+      const arm = new StillArm('dualmap', { objectiveMs: 1 })
+      const places = new Set(Array.from({ length: 30 }, (_, own) => arm.place(arrival(prefix, 1_280, own))))
+      assert.equal(places.size, 2, 'the objective is missed, so load decides between the two')
+    }
+  })
+
+  test('preble sends a short match where least work was placed, and a long one home, unless it may redirect', () => {
+    const arm = new StillArm('preble')
+    const home = arm.place(arrival(1, 2_560, 0))
+    assert.notEqual(arm.place(arrival(1, 32, 1)), home)
+    for (let own = 2; own < 12; own++) assert.equal(arm.place(arrival(1, 2_560, own)), home)
+    const redirecting = new StillArm('preble', { redirect: 1.5 })
+    const places = Array.from({ length: 12 }, (_, own) => redirecting.place(arrival(1, 2_560, own)))
+    assert.equal(new Set(places).size, 3)
+  })
+
+  test('preble forgets work that was placed before its window', () => {
+    const arm = new StillArm('preble', { windowMs: 10_000 })
+    const heavy = arm.place(arrival(1, 4_096, 0))
+    arm.drain(20_000)
+    const later = Array.from({ length: 3 }, (_, i) => arm.place(arrival(10 + i, 64, i, 30_000)))
+    assert.ok(later.includes(heavy), later.join(' '))
+  })
+
+  test('aibrix-prefix gives up affinity when one endpoint has 16 more than another', () => {
+    const arm = new StillArm('aibrix-prefix')
+    const places = Array.from({ length: 20 }, (_, own) => arm.place(arrival(1, 640, own)))
+    assert.deepEqual(new Set(places.slice(0, 17)), new Set([places[0]]))
+    assert.notEqual(places[17], places[0])
+  })
+
+  test('aibrix-latency prefers endpoints that nothing is known of', () => {
+    const arm = new StillArm('aibrix-latency')
+    const places = [0, 1, 2].map((own) => {
+      const index = arm.place(arrival(own, 640, own, own * 20_000))
+      arm.drain(own * 20_000 + 10_000)
+      return index
+    })
+    assert.deepEqual(places.toSorted(), [0, 1, 2])
+  })
+
+  test('kthena learns a prefix when it has been answered, not before', () => {
+    const arm = new StillArm('kthena')
+    const [first, second] = [arm.place(arrival(1, 1_280, 0)), arm.place(arrival(1, 1_280, 1))]
+    assert.notEqual(second, first, 'nothing is matched yet, and the first has a request')
+    arm.drain(10_000)
+    assert.ok([first, second].includes(arm.place(arrival(1, 1_280, 2, 20_000))))
+  })
+
+  test('none places where it may not, nor when it may nowhere', () => {
+    for (const { name } of [...blindArms, ...peerArms]) {
+      for (let excluded = 0; excluded < 3; excluded++) {
+        const others = [0, 1, 2].filter((index) => index !== excluded)
+        const arm = new StillArm(name)
+        for (let own = 0; own < 6; own++) arm.place(arrival(1, 640, own))
+        for (let own = 6; own < 10; own++) {
+          assert.equal(arm.place({ ...arrival(1, 640, own), excluded: others }), excluded, name)
+        }
+        if (peerArms.some((each) => each.name === name)) {
+          assert.equal(arm.choose({ ...arrival(1, 640, 20), excluded: [0, 1, 2] }), -1, name)
+        }
+      }
+    }
   })
 })

@@ -1,5 +1,6 @@
 import type { Rng } from '#core/clock.ts'
 import type { Arm, ArmDefinition } from '#lab/arm.ts'
+import type { Arrival, FleetView } from '#lab/virtual-fleet.ts'
 import { TokenAccount } from './token-account.ts'
 
 /** The index of the least value, at random among equal ones. */
@@ -18,11 +19,31 @@ export function leastOf(values: ArrayLike<number>, rng: Rng): number {
   return best
 }
 
+/** The places that a request may go to, each as good as the other. */
+function allowed(arrival: Arrival, fleet: FleetView): readonly number[] {
+  const indexes: number[] = []
+  for (let i = 0; i < fleet.engines.length; i++) if (fleet.mayPlace(i, arrival)) indexes.push(i)
+  return indexes
+}
+
+/** The least of the values of endpoints that the request may go to. */
+function leastAllowed(values: ArrayLike<number>, rng: Rng, [arrival, fleet]: readonly [Arrival, FleetView]): number {
+  const indexes = allowed(arrival, fleet)
+  return (
+    indexes[
+      leastOf(
+        indexes.map((i) => values[i] ?? 0),
+        rng,
+      )
+    ] ?? 0
+  )
+}
+
 function leastTokens(size: number, rng: Rng): Arm {
   const account = new TokenAccount(size)
   return {
-    place(arrival) {
-      const index = leastOf(account.contextTokens, rng)
+    place(arrival, fleet) {
+      const index = leastAllowed(account.contextTokens, rng, [arrival, fleet])
       account.add(arrival, index, arrival.request.promptTokens)
       return index
     },
@@ -38,7 +59,12 @@ export const blindArms: readonly ArmDefinition[] = [
     name: 'random',
     kind: 'blind',
     summary: 'any endpoint',
-    create: ({ rng }) => ({ place: (_, { engines }) => Math.floor(rng() * engines.length) }),
+    create: ({ rng }) => ({
+      place(arrival, fleet) {
+        const indexes = allowed(arrival, fleet)
+        return indexes[Math.floor(rng() * indexes.length)] ?? 0
+      },
+    }),
   },
   {
     name: 'round-robin',
@@ -46,25 +72,32 @@ export const blindArms: readonly ArmDefinition[] = [
     summary: 'one endpoint after the other',
     create() {
       let turn = 0
-      return { place: (_, { engines }) => turn++ % engines.length }
+      return {
+        place(arrival, fleet) {
+          const size = fleet.engines.length
+          for (let i = 0; i < size && !fleet.mayPlace(turn % size, arrival); i++) turn++
+          return turn++ % size
+        },
+      }
     },
   },
   {
     name: 'least-request',
     kind: 'blind',
     summary: 'fewest requests in flight',
-    create: ({ rng }) => ({ place: (_, { inFlight }) => leastOf(inFlight, rng) }),
+    create: ({ rng }) => ({ place: (arrival, fleet) => leastAllowed(fleet.inFlight, rng, [arrival, fleet]) }),
   },
   {
     name: 'power-of-two',
     kind: 'blind',
     summary: 'the one with fewer requests in flight of two drawn at random',
     create: ({ rng }) => ({
-      place(_, { inFlight }) {
-        const first = Math.floor(rng() * inFlight.length)
-        if (inFlight.length < 2) return first
-        const second = (first + 1 + Math.floor(rng() * (inFlight.length - 1))) % inFlight.length
-        return inFlight[second]! < inFlight[first]! ? second : first
+      place(arrival, fleet) {
+        const indexes = allowed(arrival, fleet)
+        const first = Math.floor(rng() * indexes.length)
+        const second = (first + 1 + Math.floor(rng() * (indexes.length - 1))) % indexes.length
+        const loads = [first, second].map((i) => fleet.inFlight[indexes[i] ?? 0] ?? 0)
+        return indexes[(loads[1] ?? 0) < (loads[0] ?? 0) ? second : first] ?? 0
       },
     }),
   },

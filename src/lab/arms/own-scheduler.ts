@@ -1,4 +1,5 @@
 import type { EndpointPlan, ModelServerPlan, ProfilePlan } from '#config/snapshot.ts'
+import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { ScheduleRequest } from '#contracts/schedule.ts'
 import { isRefusal } from '#core/refusal.ts'
 import { createEndpointTable, type EndpointTable } from '#datastore/endpoint-table.ts'
@@ -8,18 +9,22 @@ import type { Arrival } from '#lab/virtual-fleet.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import { createScheduler, type EndpointPick, type Scheduler } from '#schedule/scheduler.ts'
-import { defaultScrapeTiming, type ScrapeTiming, startScrapeFeed } from './scrape-feed.ts'
+import { bytesPerToken, PromptBody, SegmentTexts } from './prompt-text.ts'
+import { adapterOf, defaultScrapeTiming, type ScrapeTiming, startScrapeFeed } from './scrape-feed.ts'
 
 /** What of the gateway's scheduler is other than by default. */
 export interface OwnSchedulerSetup {
   readonly profile?: ProfilePlan
+  /** What profiles are made of; by default those that come with the gateway. */
+  readonly plugins?: readonly PluginDefinition[]
   readonly timing?: ScrapeTiming
 }
 
 const key = 'models/lab'
 
-/** Bytes of prompt text to a token, as sim/model/text-tokens.ts has it. */
-const bytesPerToken = 4
+const nothing: readonly number[] = []
+
+const noBody = { slices: [], bytes: 0 }
 
 function endpointPlan(table: EndpointTable, slot: number): EndpointPlan {
   return {
@@ -36,7 +41,7 @@ function endpointPlan(table: EndpointTable, slot: number): EndpointPlan {
   }
 }
 
-/** A model server of simulated engines. Nothing fails in a run, so timeouts, retries and ejections are never used. */
+/** A model server of simulated engines, with the gateway's defaults; it is the run that tries again, and nothing times out. */
 function modelServer(endpoints: readonly EndpointPlan[]): ModelServerPlan {
   return {
     key,
@@ -47,7 +52,7 @@ function modelServer(endpoints: readonly EndpointPlan[]): ModelServerPlan {
     basePath: '',
     setHeaders: [],
     timeouts: { connectMs: 5_000, firstByteMs: 0, idleMs: 0, totalMs: 0, tunnelIdleMs: 0 },
-    retry: { attempts: 0, intervalMs: 0, afterSent: 0 },
+    retry: { attempts: 2, intervalMs: 0, afterSent: 1 },
     ejection: {
       failures: 3,
       successRatio: 0.5,
@@ -55,7 +60,7 @@ function modelServer(endpoints: readonly EndpointPlan[]): ModelServerPlan {
       windowMs: 10_000,
       baseMs: 1_000,
       maxMs: 30_000,
-      slowStartMs: 0,
+      slowStartMs: 10_000,
     },
     profile: 'default',
     scrape: undefined,
@@ -65,12 +70,13 @@ function modelServer(endpoints: readonly EndpointPlan[]): ModelServerPlan {
 
 /**
  * The gateway's own scheduler, as it runs in the gateway: `createScheduler` with its endpoint table, leases and plug-ins. Only
- * time and the metrics pages are simulated. A prompt has no text here, so plug-ins see its size and session alone.
+ * time and the metrics pages are simulated. The body of a request is its prompt and nothing else, made when a plug-in reads it.
  */
 export class OwnSchedulerArm implements Arm {
   readonly table: EndpointTable
   readonly #scheduler: Scheduler
   readonly #ports: ArmPorts
+  readonly #texts = new SegmentTexts()
   readonly #picks = new Map<Arrival, EndpointPick>()
 
   constructor(ports: ArmPorts, setup: OwnSchedulerSetup = {}) {
@@ -83,13 +89,14 @@ export class OwnSchedulerArm implements Arm {
     }
     this.table = table
     this.#ports = ports
-    this.#scheduler = createScheduler({ table, snapshot, plugins, rng, clock })
-    startScrapeFeed({ table, clock, endpoints, engines: fleet.engines, timing: setup.timing ?? defaultScrapeTiming })
+    this.#scheduler = createScheduler({ table, snapshot, plugins: setup.plugins ?? plugins, rng, clock })
+    const timing = setup.timing ?? defaultScrapeTiming
+    startScrapeFeed({ table, clock, endpoints, fleet, timing, adapterId: adapterOf })
   }
 
   place(arrival: Arrival): number {
-    const pick = this.#scheduler.pick(key, this.#requestOf(arrival), [])
-    if (isRefusal(pick)) throw new RangeError('the scheduler refused a request')
+    const pick = this.#scheduler.pick(key, this.#requestOf(arrival), arrival.excluded ?? nothing)
+    if (isRefusal(pick)) return -1
     this.#picks.set(arrival, pick)
     return pick.endpoint.slot
   }
@@ -104,8 +111,18 @@ export class OwnSchedulerArm implements Arm {
     if (lease === undefined) return
     this.#picks.delete(arrival)
     lease.succeeded(atMs)
+    lease.observeOutput(call.producedTokens)
     lease.observeTtft(call.firstTokenMs - arrival.atMs)
     if (call.producedTokens > 1) lease.observeTpot((call.lastTokenMs - call.firstTokenMs) / (call.producedTokens - 1))
+    lease.release()
+  }
+
+  /** As when a connection is refused, or an answer breaks off. */
+  onFailed({ arrival }: Placed, atMs: number): void {
+    const lease = this.#picks.get(arrival)?.lease
+    if (lease === undefined) return
+    this.#picks.delete(arrival)
+    lease.failed(atMs)
     lease.release()
   }
 
@@ -113,14 +130,15 @@ export class OwnSchedulerArm implements Arm {
     return openLeases(this.table) + this.#picks.size
   }
 
-  #requestOf({ request, session }: Arrival): ScheduleRequest {
+  #requestOf({ request, session, prompt }: Arrival): ScheduleRequest {
+    const body = prompt === undefined ? noBody : new PromptBody(prompt, this.#texts)
     return {
-      model: 'lab',
-      adapter: -1,
+      model: request.adapter === undefined ? 'lab' : `adapter-${request.adapter}`,
+      adapter: request.adapter ?? -1,
       headers: [],
-      body: { slices: [], bytes: 0 },
-      promptSpans: [],
-      promptBytes: request.promptTokens * bytesPerToken,
+      body,
+      promptSpans: prompt === undefined ? [] : [{ start: 0, end: body.bytes }],
+      promptBytes: prompt === undefined ? request.promptTokens * bytesPerToken : body.bytes,
       maxTokens: undefined,
       session: session === undefined ? undefined : `session-${session}`,
       stream: true,

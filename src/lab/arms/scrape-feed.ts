@@ -2,8 +2,8 @@ import type { EndpointPlan } from '#config/snapshot.ts'
 import type { Clock } from '#core/clock.ts'
 import { health } from '#core/endpoint.ts'
 import type { EndpointTable } from '#datastore/endpoint-table.ts'
+import type { FleetView } from '#lab/virtual-fleet.ts'
 import { LoadWriter } from '#scraper/load-writer.ts'
-import type { EngineModel } from '#sim/model/engine-model.ts'
 
 /** How metrics pages reach the table. */
 export interface ScrapeTiming {
@@ -27,40 +27,59 @@ export interface ScrapeFeedPorts {
   readonly table: EndpointTable
   readonly clock: Clock
   readonly endpoints: readonly EndpointPlan[]
-  readonly engines: readonly EngineModel[]
+  readonly fleet: FleetView
   readonly timing: ScrapeTiming
+  /** Gives the id of an adapter's name. */
+  readonly adapterId: (name: string) => number
+}
+
+const adapterPrefix = 'adapter-'
+
+/** The number of an adapter, which requests ask for, from the name that pages have. */
+export function adapterOf(name: string): number {
+  return Number(name.slice(adapterPrefix.length))
 }
 
 /** Scrapes simulated engines into an endpoint table for as long as the clock runs, as late and as seldom as pages are read. */
 export function startScrapeFeed(ports: ScrapeFeedPorts): void {
-  const { table, clock, endpoints, engines, timing } = ports
+  const { table, clock, endpoints, fleet, timing } = ports
   endpoints.forEach((endpoint, index) => {
-    const engine = engines[index]
-    if (engine === undefined) throw new RangeError(`there is no engine ${index}`)
-    const writer = new LoadWriter(table, endpoint, () => -1)
-    writer.writeHealth(health.ready, clock.nowMs())
-    clock.after(timing.intervalMs * ((index * goldenRatio) % 1), () => scrape(writer, engine, ports))
+    if (fleet.engines[index] === undefined) throw new RangeError(`there is no engine ${index}`)
+    const writer = new LoadWriter(table, endpoint, ports.adapterId)
+    writeListing(writer, ports)
+    clock.after(timing.intervalMs * ((index * goldenRatio) % 1), () => scrape(writer, ports))
   })
 }
 
-function scrape(writer: LoadWriter, engine: EngineModel, ports: ScrapeFeedPorts): void {
-  const { clock, timing } = ports
-  clock.after(timing.intervalMs, () => scrape(writer, engine, ports))
+/** An endpoint that is no longer listed is not ready, whatever its page says. */
+function writeListing(writer: LoadWriter, { fleet, clock }: ScrapeFeedPorts): void {
+  const value = fleet.isListed(writer.endpoint.slot) ? health.ready : health.unready
+  if (writer.health !== value) writer.writeHealth(value, clock.nowMs())
+}
+
+function scrape(writer: LoadWriter, ports: ScrapeFeedPorts): void {
+  const { clock, timing, fleet } = ports
+  clock.after(timing.intervalMs, () => scrape(writer, ports))
+  writeListing(writer, ports)
   const { outage } = timing
   const nowMs = clock.nowMs()
   if (outage !== undefined && nowMs >= outage.fromMs && nowMs < outage.untilMs) return decayOld(writer, ports)
   writer.begin()
+  const { slot } = writer.endpoint
   clock.after(timing.delayMs / 2, () => {
-    engine.advance(clock.nowMs())
+    const page = fleet.pageOf(slot, clock.nowMs())
+    const settings = fleet.engines[slot]?.settings
+    if (page === undefined || settings === undefined) return decayOld(writer, ports)
+    const hasAdapters = settings.maxAdapters > 1
     const reading = {
-      running: engine.runningCount,
-      waiting: engine.waitingCount,
-      kvUse: engine.kvUse,
-      blockSize: engine.settings.blockSize,
-      blockCount: engine.settings.kvBlocks,
-      maxAdapters: Number.NaN,
-      adapterCount: Number.NaN,
-      adapters: undefined,
+      running: page.running,
+      waiting: page.waiting,
+      kvUse: page.kvUse,
+      blockSize: settings.blockSize,
+      blockCount: settings.kvBlocks,
+      maxAdapters: hasAdapters ? settings.maxAdapters : Number.NaN,
+      adapterCount: hasAdapters ? page.adapters.length : Number.NaN,
+      adapters: hasAdapters ? page.adapters.map((adapter) => `${adapterPrefix}${adapter}`) : undefined,
     }
     clock.after(timing.delayMs / 2, () => writer.writeReading(reading, clock.nowMs()))
   })

@@ -48,3 +48,15 @@ export function zipf(count: number, exponent: number): (rng: Rng) => number {
     return low
   }
 }
+
+/** The numbers from 0 to `count` - 1 in an order drawn by Fisher and Yates. */
+export function shuffled(count: number, rng: Rng): readonly number[] {
+  const items = Array.from({ length: count }, (_, i) => i)
+  for (let i = count - 1; i > 0; i--) {
+    const other = Math.floor(rng() * (i + 1))
+    const item = items[i]!
+    items[i] = items[other]!
+    items[other] = item
+  }
+  return items
+}

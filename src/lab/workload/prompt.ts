@@ -17,15 +17,18 @@ export interface PromptParts {
   readonly atMs: number
   readonly group: number
   readonly session?: number
+  readonly tenant?: number
+  /** The adapter asked for; without it the base model. */
+  readonly adapter?: number
   readonly prompt: readonly Segment[]
   readonly answer: Segment
   readonly blockSize: number
 }
 
-/** The arrival of a request with this prompt, which will be answered so. */
-export function arrivalOf({ atMs, group, session, prompt, answer, blockSize }: PromptParts): Arrival {
+/** The arrival of a request with this prompt, which will be answered so. Adapters share no blocks. */
+export function arrivalOf({ prompt, answer, blockSize, adapter, ...others }: PromptParts): Arrival {
   const promptTokens = prompt.reduce((sum, { tokens }) => sum + tokens, 0)
-  const blockHashes = hashSegmentBlocks([...prompt, answer], blockSize, 0)
-  const request = { promptTokens, outputTokens: answer.tokens, blockHashes }
-  return { atMs, group, request, ...(session === undefined ? {} : { session }) }
+  const blockHashes = hashSegmentBlocks([...prompt, answer], blockSize, adapter === undefined ? 0 : adapter + 1)
+  const asked = { promptTokens, outputTokens: answer.tokens, blockHashes }
+  return { ...others, prompt, answer, request: adapter === undefined ? asked : { ...asked, adapter } }
 }
