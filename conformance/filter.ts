@@ -2,15 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { Filter } from '#contracts/schedule.ts'
-import { seededRng } from '#core/clock.ts'
-import { inputsOf, watchReads } from './plugin-inputs.ts'
+import { inputsOf, portsOf, watchFacts, watchReads } from './plugin-inputs.ts'
 
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 
 /** What every filter owes the scheduler (contracts/schedule.ts). */
 export function filterSuite(plugin: PluginDefinition): void {
-  const create = (seed: number): Filter =>
-    plugin.create(plugin.parameters.parse({}), { rng: seededRng(seed) }) as Filter
+  const create = (seed: number): Filter => plugin.create(plugin.parameters.parse({}), portsOf(seed, 100)) as Filter
   const leftOf = (seed: number, count: number): { before: number[]; left: number[] } => {
     const { request, candidates } = inputsOf(seed, count)
     const before = [...candidates.slots.subarray(0, count)]
@@ -56,11 +54,12 @@ export function filterSuite(plugin: PluginDefinition): void {
     }
   })
 
-  test(`${plugin.type} reads the columns that it declares, and no other`, () => {
+  test(`${plugin.type} reads the columns and facts that it declares, and no other`, () => {
     const read = new Set<string>()
     for (const seed of seeds) {
       const { request, candidates } = inputsOf(seed, 20)
-      create(seed).filter(request, watchReads(candidates, read))
+      const filter = plugin.create(plugin.parameters.parse({}), watchFacts(portsOf(seed, 20), read)) as Filter
+      filter.filter(request, watchReads(candidates, read))
     }
     assert.deepEqual([...read].toSorted(), [...plugin.reads].toSorted())
   })

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { Picker } from '#contracts/schedule.ts'
 import { seededRng } from '#core/clock.ts'
-import { inputsOf } from './plugin-inputs.ts'
+import { inputsOf, portsOf } from './plugin-inputs.ts'
 
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -15,8 +15,7 @@ function totalsOf(seed: number, count: number): Float64Array {
 
 /** What every picker owes the scheduler (contracts/schedule.ts). */
 export function pickerSuite(plugin: PluginDefinition): void {
-  const create = (seed: number): Picker =>
-    plugin.create(plugin.parameters.parse({}), { rng: seededRng(seed) }) as Picker
+  const create = (seed: number): Picker => plugin.create(plugin.parameters.parse({}), portsOf(seed, 100)) as Picker
   const picksOf = (seed: number, count: number): number[] => {
     const { request, candidates } = inputsOf(seed, count)
     const picker = create(seed)

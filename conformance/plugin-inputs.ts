@@ -1,7 +1,7 @@
 import type { LoadColumns } from '#contracts/load.ts'
-import type { Candidates, ScheduleRequest } from '#contracts/schedule.ts'
+import type { Candidates, Facts, KnownEndpoint, PluginPorts, ScheduleRequest } from '#contracts/schedule.ts'
 import { seededRng } from '#core/clock.ts'
-import { candidatesOf, type LoadRow, scheduleRequest } from '#plugins/plugin-case.ts'
+import { candidatesOf, type LoadRow, pluginPorts, scheduleRequest, slotAt } from '#plugins/plugin-case.ts'
 
 /** Generated inputs of a plug-in, and what they hold now as comparable data. */
 export interface PluginInputs {
@@ -31,6 +31,12 @@ export function inputsOf(seed: number, count: number): PluginInputs {
       ejected: rng() < 0.3 ? 1 : 0,
       maxAdapters: maybe(whole(4)),
       adapterCount: maybe(whole(4)),
+      prefilling: whole(20),
+      uncachedTokens: whole(50_000),
+      contextTokens: whole(500_000),
+      prefillUs: maybe(rng() * 200),
+      blockSize: maybe(16),
+      blockCount: maybe(whole(20_000)),
       adapters: [0, 1, 2].filter(() => rng() < 0.3),
     }
   })
@@ -48,6 +54,55 @@ export function inputsOf(seed: number, count: number): PluginInputs {
       ),
     }),
   }
+}
+
+/** Endpoints of which nothing is known. */
+export function silentCandidates(count: number): Candidates {
+  return candidatesOf(Array.from({ length: count }, () => ({})))
+}
+
+/** What a plug-in is made with: facts about the first `count` endpoints of `inputsOf`, the same for the same seed. */
+export function portsOf(seed: number, count: number): PluginPorts {
+  const ports = pluginPorts(seededRng(seed))
+  const rng = seededRng(seed + 1)
+  const { facts } = ports
+  facts.promptTokens = 1 + Math.floor(rng() * 25_000)
+  facts.missHash = Math.floor(rng() * 2 ** 32)
+  facts.blockTokens = 64
+  facts.totalBlocks = Math.ceil(facts.promptTokens / facts.blockTokens)
+  for (let i = 0; i < count; i++) {
+    facts.matchedBlocks[slotAt(i)] = Math.floor(rng() * (facts.totalBlocks + 1))
+    facts.inFlightTokens[slotAt(i)] = Math.floor(rng() * 2_000_000)
+    facts.requestTokens[slotAt(i)] = Math.floor(rng() * facts.promptTokens)
+    facts.cachedTokens[slotAt(i)] = Math.floor(rng() * (facts.promptTokens + 1))
+    facts.missHolders[slotAt(i)] = Math.floor(rng() * 3)
+    facts.missUses[slotAt(i)] = Math.floor(rng() * 20)
+  }
+  return { ...ports, endpointOf: endpointIn }
+}
+
+const roles = ['decode', 'prefill', 'both', 'encode', undefined]
+const ranges = ['0-2048', '2048-8192', '8192-131072', 'any', undefined]
+
+/** An endpoint with or without labels, the same for the same slot. */
+function endpointIn(slot: number): KnownEndpoint {
+  const [role, range] = [roles[slot % roles.length], ranges[(slot * 7) % ranges.length]]
+  const labels = {
+    ...(role === undefined ? {} : { 'llm-d.ai/role': role }),
+    ...(range === undefined ? {} : { 'llm-d.ai/context-length-range': range }),
+  }
+  return { id: `10.0.0.${slot}:8000`, host: `10.0.0.${slot}`, port: 8000, role: 'both', labels }
+}
+
+/** The same ports; names of facts that are asked for are added to `read`. */
+export function watchFacts(ports: PluginPorts, read: Set<string>): PluginPorts {
+  const facts = new Proxy(ports.facts, {
+    get(target, name) {
+      read.add(String(name))
+      return target[name as keyof Facts]
+    },
+  })
+  return { ...ports, facts }
 }
 
 /** The same candidates; names of the columns that are asked for are added to `read`. */

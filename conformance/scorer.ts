@@ -2,16 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { Scorer } from '#contracts/schedule.ts'
-import { seededRng } from '#core/clock.ts'
-import { inputsOf, watchReads } from './plugin-inputs.ts'
+import { inputsOf, portsOf, silentCandidates, watchFacts, watchReads } from './plugin-inputs.ts'
 
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
 const poison = 12_345
 
 /** What every scorer owes the scheduler (contracts/schedule.ts). */
 export function scorerSuite(plugin: PluginDefinition): void {
-  const create = (seed: number): Scorer =>
-    plugin.create(plugin.parameters.parse({}), { rng: seededRng(seed) }) as Scorer
+  const create = (seed: number): Scorer => plugin.create(plugin.parameters.parse({}), portsOf(seed, 100)) as Scorer
   const scoresOf = (seed: number, count: number): Float64Array => {
     const { request, candidates } = inputsOf(seed, count)
     const out = new Float64Array(count + 2).fill(poison)
@@ -46,11 +44,16 @@ export function scorerSuite(plugin: PluginDefinition): void {
     for (const seed of seeds) assert.deepEqual(scoresOf(seed, 20), scoresOf(seed, 20))
   })
 
-  test(`${plugin.type} reads the columns that it declares, and no other`, () => {
+  test(`${plugin.type} reads the columns and facts that it declares, and no other`, () => {
     const read = new Set<string>()
     for (const seed of seeds) {
       const { request, candidates } = inputsOf(seed, 20)
-      create(seed).score(request, watchReads(candidates, read), new Float64Array(20))
+      const scorer = plugin.create(plugin.parameters.parse({}), watchFacts(portsOf(seed, 20), read)) as Scorer
+      const out = new Float64Array(20)
+      // Some read more when nothing is known of any endpoint, or when they have placed a request.
+      scorer.score(request, watchReads(silentCandidates(20), read), out)
+      scorer.placed?.(request, candidates.slots[0] ?? 0)
+      scorer.score(request, watchReads(candidates, read), out)
     }
     assert.deepEqual([...read].toSorted(), [...plugin.reads].toSorted())
   })

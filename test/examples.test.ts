@@ -78,3 +78,24 @@ test('examples/canary-manifests.yaml splits nine to one and keeps premium users 
     ],
   )
 })
+
+test('examples/endpoint-picker.yaml gives one model the default profile, and the other the one that it names', async () => {
+  const result = await load('endpoint-picker.yaml')
+  assert.ok(result.ok)
+  const { modelServers, profiles } = result.snapshot
+  assert.deepEqual(
+    modelServers.map(({ profile }) => [profile, profiles[profile]?.scorers.map(({ type, weight }) => [type, weight])]),
+    [
+      [
+        'default',
+        [
+          ['queue-scorer', 2],
+          ['kv-cache-utilization-scorer', 2],
+          ['prefix-cache-scorer', 3],
+          ['no-hit-lru-scorer', 2],
+        ],
+      ],
+      ['tokens', [['token-load-scorer', 1]]],
+    ],
+  )
+})

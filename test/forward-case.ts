@@ -148,7 +148,7 @@ export function forward({ engines, table, forwarder }: Setting, asked: Asked = {
       choose(tried) {
         const endpoint = endpoints.find(({ slot }) => !tried.includes(slot))
         if (endpoint === undefined) return refuse('no-endpoint', 'none left')
-        const lease = acquire(table, endpoint, 10, modelServer.ejection)
+        const lease = acquire(table, endpoint, { promptTokens: 10, uncachedTokens: 10 }, modelServer.ejection)
         if (asked.isProbe === true && tried.length === 0) assert.ok(lease.claimProbe())
         return { modelServer, endpoint, lease, upstreamModel: undefined, decision: { text: () => 'first' } }
       },

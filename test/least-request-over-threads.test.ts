@@ -7,7 +7,7 @@ import { createEndpointTable, maxEndpoints } from '#datastore/endpoint-table.ts'
 import { createHeldLeases, releaseHeld } from '#datastore/held-leases.ts'
 import { openLeases } from '#datastore/lease.ts'
 import { modelServerPlan, snapshotOf } from '#datastore/snapshot-case.ts'
-import { defaultProfile } from '#plugins/default-profile.ts'
+import { balancedProfile } from '#plugins/balanced-profile.ts'
 import { cell, type PickingThreadData } from './picking-thread.ts'
 
 const threads = 3
@@ -25,7 +25,7 @@ class PickingThreads {
   constructor() {
     const plan = modelServerPlan(modelServer, endpointIds)
     const snapshot = createSlotAllocator(this.table).assign(
-      snapshotOf([plan], { profiles: { default: defaultProfile } }),
+      snapshotOf([plan], { profiles: { default: balancedProfile } }),
     )
     this.#slots = snapshot.modelServers.flatMap(({ endpoints }) => endpoints.map(({ slot }) => slot))
     this.#workers = this.held.map(({ buffer }, index) => {
@@ -143,7 +143,7 @@ test('what each thread holds adds up to the table, and is taken out of it when t
     [900, 900, 900],
   )
   assert.equal(openLeases(picking.table), 0)
-  assert.ok(picking.table.pendingPromptBytes.every((bytes) => bytes === 0))
+  assert.ok(picking.table.uncachedTokens.every((tokens) => tokens === 0))
   assert.deepEqual(
     picking.held.map((held) => releaseHeld(picking.table, held)),
     [0, 0, 0],

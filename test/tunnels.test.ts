@@ -121,7 +121,7 @@ function dial({ engines, table, tunnels }: Stand, from = '10.0.0.1', plan: Parti
       choose(tried) {
         const endpoint = endpoints.find(({ slot }) => !tried.includes(slot))
         if (endpoint === undefined) return refuse('no-endpoint', 'none left')
-        const lease = acquire(table, endpoint, 10, modelServer.ejection)
+        const lease = acquire(table, endpoint, { promptTokens: 10, uncachedTokens: 10 }, modelServer.ejection)
         return { modelServer, endpoint, lease, upstreamModel: undefined, decision: { text: () => 'first' } }
       },
       refused: (refusal) => resolve({ client, outcome, refusal }),

@@ -15,6 +15,10 @@ export interface DataThreadData {
   readonly endpoints: SharedArrayBuffer
   /** What the thread holds of the endpoint table (datastore/held-leases.ts). */
   readonly held: SharedArrayBuffer
+  /** Where sessions are (struct/session-table.ts). */
+  readonly sessions: SharedArrayBuffer
+  /** Which prompts went where (struct/prefix-index.ts). */
+  readonly prefixes: { readonly buffer: SharedArrayBuffer }
   readonly metrics: SharedArrayBuffer
   /** One Float64: when the thread last ran its timers, as Clock.nowMs says. */
   readonly heartbeat: SharedArrayBuffer

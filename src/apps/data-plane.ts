@@ -32,6 +32,8 @@ export interface DataPlanePorts {
   readonly threads: number
   readonly endpoints: SharedArrayBuffer
   readonly held: SharedArrayBuffer
+  readonly sessions: SharedArrayBuffer
+  readonly prefixes: { readonly buffer: SharedArrayBuffer }
   readonly metrics: SharedArrayBuffer
   readonly heartbeat: SharedArrayBuffer
   readonly clock: Clock
@@ -86,7 +88,8 @@ export class DataPlane {
     const openTunnels = (model: string) => this.#recorder.tunnels(model)
     this.#tunnels = new Tunnels({ clock, budget: this.#forwarder.budget, open: openTunnels })
     const held = attachHeldLeases(ports.held, ports.index + 1)
-    this.#runtimePorts = { table: attachEndpointTable(ports.endpoints, held), plugins, clock, rng }
+    const table = attachEndpointTable(ports.endpoints, held)
+    this.#runtimePorts = { table, plugins, clock, rng, sessionMemory: ports.sessions, prefixMemory: ports.prefixes }
     const heartbeat = new Float64Array(ports.heartbeat)
     this.#eventLoop = watchEventLoop({ columns: this.#columns, clock, thread, heartbeat })
     this.#overload = this.#createGuard(snapshot.limits)

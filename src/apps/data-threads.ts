@@ -7,6 +7,7 @@ import { createHeldLeases, type HeldLeases, releaseHeld } from '#datastore/held-
 import { checkAddress } from '#listen/address-check.ts'
 import { metricBufferBytes } from '#observe/metric-columns.ts'
 import type { ProcessLog } from '#observe/process-log.ts'
+import { createSessionMemory } from '#struct/session-table.ts'
 import { DataHost, type DataHostPorts } from './data-host.ts'
 import type { ListenFailure, Settled, SocketPlan, ThreadListener } from './data-messages.ts'
 import { listenFault, listenHint } from './listen-fault.ts'
@@ -16,6 +17,8 @@ import { Respawns } from './respawns.ts'
 export interface DataThreadsPorts extends Omit<DataHostPorts, 'onExit'> {
   readonly count: number
   readonly table: EndpointTable
+  /** Memory of the index of prompts (struct/prefix-index.ts). */
+  readonly prefixMemory: { readonly buffer: SharedArrayBuffer }
   /** Seed of the first thread; each has its own. */
   readonly seed: number
   readonly log: ProcessLog
@@ -60,6 +63,7 @@ interface Seat {
  */
 export class DataThreads {
   readonly #ports: DataThreadsPorts
+  readonly #sessions = createSessionMemory()
   readonly #seats: Seat[]
   readonly #respawns: Respawns
   /** Ports of the listeners, by name: as configured, or as the system chose. */
@@ -195,7 +199,7 @@ export class DataThreads {
   }
 
   #start(seat: Seat): DataHost {
-    const { count, table, seed, onMetrics } = this.#ports
+    const { count, table, prefixMemory, seed, onMetrics } = this.#ports
     const { name, held } = seat
     const index = held.holder - 1
     const metrics = new SharedArrayBuffer(metricBufferBytes)
@@ -210,6 +214,8 @@ export class DataThreads {
         adapterIds: this.#adapterIds,
         endpoints: table.buffer,
         held: held.buffer,
+        sessions: this.#sessions,
+        prefixes: prefixMemory,
         metrics,
         heartbeat: new SharedArrayBuffer(8),
       },

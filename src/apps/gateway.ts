@@ -1,8 +1,9 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import { type Clock, type Rng, seededRng, systemClock } from '#core/clock.ts'
+import { health } from '#core/endpoint.ts'
 import { type AdapterIds, assignAdapterIds } from '#datastore/adapter-ids.ts'
 import { createSlotAllocator, type SlotAllocator } from '#datastore/assign-slots.ts'
-import { createEndpointTable, type EndpointTable, maxAdapters } from '#datastore/endpoint-table.ts'
+import { createEndpointTable, type EndpointTable, maxAdapters, maxEndpoints } from '#datastore/endpoint-table.ts'
 import { createInternedNames, type InternedNames } from '#datastore/interned-names.ts'
 import { type AdminServer, startAdminServer } from '#observe/admin-server.ts'
 import { endpointSamples } from '#observe/endpoint-samples.ts'
@@ -12,6 +13,7 @@ import type { ProcessLog } from '#observe/process-log.ts'
 import { readinessFrom, type StatusReport } from '#observe/status-report.ts'
 import { createHttpGet } from '#scraper/http-get.ts'
 import { createScraper, type Scraper } from '#scraper/scraper.ts'
+import { PrefixIndex, prefixIndexMemory } from '#struct/prefix-index.ts'
 import { healthName, reportEndpoints, reportModels } from './control.ts'
 import { ControlMetrics } from './control-metrics.ts'
 import type { ThreadListener } from './data-messages.ts'
@@ -44,6 +46,9 @@ export interface ReloadProblem {
 /** How long the engines may keep a gateway waiting that is to take over. */
 const firstScrapeLimitMs = 2000
 
+/** Blocks of 64 tokens that the index of prompts remembers: 64 million tokens in 50 MB, of which only what is used is resident. */
+const prefixBlocks = 1_000_000
+
 const noSockets: DealtSockets = { listeners: new Map(), adminFd: undefined, unwanted: [] }
 
 /** A running gateway: the main thread's part, and the data threads it watches over. */
@@ -52,6 +57,8 @@ export class Gateway {
   readonly #clock: Clock
   readonly #rng: Rng
   readonly #table: EndpointTable = createEndpointTable()
+  readonly #prefixMemory = prefixIndexMemory({ blocks: prefixBlocks })
+  readonly #prefixes = new PrefixIndex(this.#prefixMemory)
   readonly #allocator: SlotAllocator
   readonly #names: InternedNames = createInternedNames(maxAdapters)
   readonly #registry: MetricsRegistry = createMetricsRegistry({ processMetrics: true })
@@ -77,7 +84,7 @@ export class Gateway {
     this.#plan = plan
     this.#clock = systemClock()
     this.#rng = seededRng(plan.seed)
-    this.#allocator = createSlotAllocator(this.#table)
+    this.#allocator = createSlotAllocator(this.#table, (slot) => this.#prefixes.forget(slot))
     this.#snapshot = this.#allocator.assign(plan.snapshot)
     this.#adapterIds = assignAdapterIds(this.#names, this.#snapshot)
     this.#startedAtWallMs = this.#clock.wallMs()
@@ -95,6 +102,8 @@ export class Gateway {
         scraped: () => {},
         failed: () => {},
         healthChanged: (endpoint, value, reason) => {
+          // An engine that was away has most likely been restarted, with an empty cache.
+          if (value === health.ready) this.#prefixes.forget(endpoint.slot)
           plan.log.info(
             { endpoint: endpoint.id, health: healthName(value), reason },
             'the health of an endpoint changed',
@@ -254,6 +263,7 @@ export class Gateway {
     return new DataThreads(this.#snapshot, this.#adapterIds, {
       count: threads,
       table: this.#table,
+      prefixMemory: this.#prefixMemory,
       clock: this.#clock,
       accessSink: createFdSink({ fd: accessFd, clock: this.#clock, isShared: () => this.#sharesOutput }),
       seed,
@@ -264,6 +274,8 @@ export class Gateway {
         this.#connections.addThread(thread, buffer)
       },
       onGone: (thread) => {
+        // Its requests would count as using their prompts for ever.
+        for (let slot = 0; slot < maxEndpoints; slot++) this.#prefixes.forget(slot)
         this.#registry.removeThread(thread)
         this.#connections.removeThread(thread)
       },

@@ -92,6 +92,10 @@ function typeMessage(document: ConfigDocument, expected: string, path: KeyPath):
 
 function countMessage(issue: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall): string {
   const isBig = issue.code === 'too_big'
+  if (issue.origin === 'number' || issue.origin === 'int') {
+    const relation = issue.inclusive === false ? (isBig ? 'less than' : 'more than') : `at ${isBig ? 'most' : 'least'}`
+    return `must be ${relation} ${isBig ? issue.maximum : issue.minimum}`
+  }
   const bound = Number(isBig ? issue.maximum : issue.minimum)
   const unit =
     issue.origin === 'array' ? `item${bound === 1 ? '' : 's'}` : issue.origin === 'string' ? 'characters' : ''

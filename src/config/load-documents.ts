@@ -3,6 +3,7 @@ import { type ConfigDocument, configDocument, placeOf, type SourceLines } from '
 import { maskSecrets } from './mask-secrets.ts'
 import { type ConfigProblem, formatPath, type KeyPath } from './problem.ts'
 import { readSource, type SourceText } from './read-source.ts'
+import { withEmbedded } from './router-configuration.ts'
 import { type Env, substituteEnv } from './substitute-env.ts'
 
 /** Aliases may repeat what they name this often before the file counts as an attack. */
@@ -40,8 +41,16 @@ export function loadDocuments(source: string, env: Env): Documents {
   }
 }
 
-/** The documents of one text: lists of Kubernetes objects (`kind: List`) count as their items. */
-export function parseDocuments({ file, text }: SourceText, env: Env): Documents {
+/**
+ * The documents of one text: lists of Kubernetes objects (`kind: List`) count as their items, ConfigMaps as the
+ * configurations in them.
+ */
+export function parseDocuments(source: SourceText, env: Env): Documents {
+  // Texts inside of ConfigMaps are of the cluster: variables of this process mean nothing there.
+  return withEmbedded(parsePlain(source, env), (inner) => parsePlain(inner, {}))
+}
+
+function parsePlain({ file, text }: SourceText, env: Env): Documents {
   const counter = new LineCounter()
   const options = { lineCounter: counter, merge: true, prettyErrors: false, logLevel: 'silent' } as const
   const stream = parseAllDocuments(text, options)

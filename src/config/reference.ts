@@ -1,3 +1,4 @@
+import { endpointPickerSchema } from './manifests/endpoint-picker-schema.ts'
 import { externalModelProviderSchema } from './manifests/external-model-provider-schema.ts'
 import { ignoredKinds, laterKinds, readKinds } from './manifests/kinds.ts'
 import { modelRouteSchema } from './manifests/model-route-schema.ts'
@@ -77,6 +78,16 @@ namespace only; \`status\` is not read; a key whose value is null counts as abse
 * A reference to something that is not there is an error, and so are several kinds of match in one condition, targets whose
   weights add up to 0, targets with two destinations or none, and external targets of a route with adapters.`
 
+const endpointPicker = `The configuration of the Endpoint Picker (\`llm-d.ai/v1alpha1\`, formerly \`inference.networking.x-k8s.io/v1alpha1\`) is a profile here:
+the profile \`metadata.name\`, and when it is the only such document, or has no metadata, \`default\`. What it may name is in
+[plugins.md](plugins.md); [the guide](../guides/scheduling.md#coming-from-the-endpoint-picker) tells what is refused, and why.`
+
+/** The fields of an EndpointPickerConfig but for its envelope. */
+function endpointPickerShape() {
+  const { apiVersion: _apiVersion, kind: _kind, metadata: _metadata, ...shape } = endpointPickerSchema.shape
+  return strict(shape)
+}
+
 function kinds(): string {
   const read = Object.entries(readKinds).map(([kind, version]) => `\`${kind}\` (${version})`)
   const list = (names: Iterable<string>): string => [...names].map((name) => `\`${name}\``).join(', ')
@@ -86,7 +97,12 @@ Read: ${read.join(', ')}.
 
 Refused, because they would change what happens and this version does not support them yet: ${list(laterKinds)}.
 
-Passed over with a warning: ${list(ignoredKinds)}. Any other kind is an error.`
+Passed over with a warning: ${list(ignoredKinds)}. Any other kind is an error.
+
+A \`ConfigMap\` with a text of kind \`EndpointPickerConfig\`, or with Kthena's router configuration under the key
+\`routerConfiguration\`, counts as that text. The router configuration is also read as a document of its own: one with
+\`scheduler.plugins\` or \`scheduler.pluginConfig\` and nothing else but \`auth\`. [The guide](../guides/scheduling.md#coming-from-kthena)
+tells what it becomes.`
 }
 
 /** The page docs/reference/config.md, from the schemas. */
@@ -107,6 +123,7 @@ export function renderConfigReference(): string {
     `### profiles.NAME\n\nThe plug-ins and their parameters are in [plugins.md](plugins.md). The built-in profile \`default\` serves every model that names none.\n\n${schemaTable(profileSchema)}`,
     manifests,
     ...native.map(([kind, schema]) => section(kind, schemaTable(schema.shape.spec, 'spec'))),
+    section('EndpointPickerConfig', `${endpointPicker}\n\n${schemaTable(endpointPickerShape())}`),
     kinds(),
   ]
   return `${sections.join('\n\n')}\n`

@@ -1,5 +1,6 @@
 import type { DialectName } from '#core/api.ts'
 import type { EndpointRole, EngineName } from '#core/endpoint.ts'
+import type { StrategyName } from './routing-strategy.ts'
 
 /**
  * The one immutable, compiled configuration. Plain data only (it crosses threads by structured clone); every default is
@@ -24,6 +25,31 @@ export interface Snapshot {
   readonly modelServers: readonly ModelServerPlan[]
   /** Scheduling profiles by name; `default` is always there. */
   readonly profiles: Readonly<Record<string, ProfilePlan>>
+  /** What requests may choose for themselves by header; undefined: nothing, such headers mean nothing. */
+  readonly choice: ChoicePlan | undefined
+  /** Where the session of a request comes from, in order: the first that gives a text counts. */
+  readonly sessions: readonly SessionSource[]
+}
+
+/** A place in a request that may name its session. */
+export interface SessionSource {
+  /**
+   * `claim`: of the bearer token, unchecked. `agent`: the headers of agent clients. `body`: `prompt_cache_key`, `user` or
+   * `metadata.user_id`.
+   */
+  readonly from: 'header' | 'cookie' | 'query' | 'claim' | 'agent' | 'body'
+  /** Name of the header (lower case), cookie, parameter or claim; '' for the others. */
+  readonly name: string
+}
+
+/** What requests may choose for themselves. */
+export interface ChoicePlan {
+  /** Profiles that `x-infer-profile` may name; empty: the header means nothing. */
+  readonly profiles: readonly string[]
+  /** Strategies that `routing-strategy` may name; empty: the header means nothing. */
+  readonly strategies: readonly StrategyName[]
+  /** The profile whose scorers are those strategies, in the same order. */
+  readonly strategyProfile: string
 }
 
 /** A socket the gateway accepts requests on. */
@@ -134,6 +160,10 @@ export interface RulePlan {
   readonly headers: readonly { readonly name: string; readonly match: StringMatchPlan }[]
   readonly path: StringMatchPlan | undefined
   readonly model: string | undefined
+  /** Profile that places its requests; undefined: that of the model server they go to. */
+  readonly profile?: string | undefined
+  /** Where the session of its requests comes from; undefined: as everywhere (`Snapshot.sessions`). */
+  readonly sessions?: readonly SessionSource[] | undefined
   /** Total weight above zero. */
   readonly targets: readonly TargetPlan[]
 }
@@ -264,6 +294,8 @@ export interface ScrapePlan {
 
 /** A scheduling profile: plug-ins by type with their (validated) parameters. */
 export interface ProfilePlan {
+  /** What finds out facts for the others; what they read and none of these writes is produced by default. */
+  readonly producers?: readonly PluginPlan[]
   readonly filters: readonly PluginPlan[]
   readonly scorers: readonly (PluginPlan & { readonly weight: number })[]
   readonly picker: PluginPlan

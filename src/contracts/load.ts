@@ -20,12 +20,18 @@ export interface LoadColumns {
   readonly health: Int32Array
   /** Requests of this gateway (all threads) that are now on the endpoint. Known without delay. */
   readonly inFlight: Int32Array
-  /** Prompt bytes of those requests whose first byte has not come yet. */
-  readonly pendingPromptBytes: Int32Array
+  /** Requests of this gateway whose first byte has not come yet. */
+  readonly prefilling: Int32Array
+  /** Prompt tokens of those requests that their engine has to compute, as far as was known when they were placed. */
+  readonly uncachedTokens: Int32Array
+  /** Prompt tokens of all requests of this gateway that are now on the endpoint. */
+  readonly contextTokens: Int32Array
   /** Observed time to first byte, exponentially weighted, ms; NaN before the first. */
   readonly ttftMs: Float64Array
   /** Observed time per output token, exponentially weighted, ms; NaN before the first. */
   readonly tpotMs: Float64Array
+  /** Observed time to compute one prompt token, long prompts only, exponentially weighted, µs; NaN before the first. */
+  readonly prefillUs: Float64Array
   /** When an observation last went into `ttftMs` or `tpotMs` (Clock.nowMs); 0 = never. */
   readonly observedAtMs: Float64Array
   /** Failures since the last success. */

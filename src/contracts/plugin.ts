@@ -1,15 +1,19 @@
 import type { z } from 'zod'
 import type { LoadColumns } from './load.ts'
-import type { Filter, Picker, PluginPorts, Scorer } from './schedule.ts'
+import type { Facts, Filter, Picker, PluginPorts, Producer, Scorer } from './schedule.ts'
 
 /** How far a plug-in's behaviour and parameters are settled. */
 export type Stability = 'stable' | 'beta' | 'alpha'
 
 interface PointTypes {
+  readonly producer: Producer
   readonly filter: Filter
   readonly scorer: Scorer
   readonly picker: Picker
 }
+
+/** Whose names, parameters and formulas a plug-in has; the house's own unless said. */
+export type Origin = 'epp' | 'kthena' | 'aibrix'
 
 /** Where a plug-in takes part. */
 export type ExtensionPoint = keyof PointTypes
@@ -19,13 +23,21 @@ export interface PluginDefinition<Point extends ExtensionPoint = ExtensionPoint,
   readonly point: Point
   /** Name in configuration, kebab-case, unique over all points. */
   readonly type: string
+  readonly origin?: Origin
   readonly stability: Stability
   /** One sentence for the reference page. */
   readonly summary: string
-  /** Load columns it reads: checked against what is produced. */
-  readonly reads: readonly (keyof LoadColumns)[]
+  /**
+   * Load columns and facts it reads. A profile that reads a fact which none of its producers writes gets the first
+   * producer in the list of plug-ins that does, with its defaults.
+   */
+  readonly reads: readonly (keyof LoadColumns | keyof Facts)[]
+  /** Facts it writes; producers only. */
+  readonly writes?: readonly (keyof Facts)[]
   /** Strict schema of its parameters; every parameter has a default. */
   readonly parameters: Schema
+  /** What an operator should be warned of who sets these parameters; undefined: of nothing. */
+  caution?(parameters: z.infer<Schema>): string | undefined
   /** Makes one instance per profile and thread. */
   create(parameters: z.infer<Schema>, ports: PluginPorts): PointTypes[Point]
 }

@@ -1,4 +1,5 @@
 import type { Rng } from '#core/clock.ts'
+import type { EndpointRole } from '#core/endpoint.ts'
 import type { HeaderList } from '#core/header-list.ts'
 import type { Body, Span } from '#core/request.ts'
 import type { LoadColumns } from './load.ts'
@@ -17,8 +18,18 @@ export interface ScheduleRequest {
   readonly maxTokens: number | undefined
   readonly session: string | undefined
   readonly stream: boolean
+  /** The profile that places the request, when that is not its model server's. */
+  readonly profile?: ProfileChoice | undefined
   /** Clock.nowMs at the decision. */
   readonly nowMs: number
+}
+
+/** The profile that the route or the request itself asks for. */
+export interface ProfileChoice {
+  /** Of a profile in the snapshot. */
+  readonly name: string
+  /** Weights in place of those of the profile, one per scorer in its order; 0 leaves a scorer out. */
+  readonly weights?: readonly number[] | undefined
 }
 
 /** The endpoints still in question. Filters shrink it in place; scorers and pickers only read. */
@@ -29,8 +40,80 @@ export interface Candidates {
   readonly loads: LoadColumns
 }
 
+/**
+ * What producers found out about the request being placed, before filters and scorers run. One object per profile and thread,
+ * valid for one decision; columns are indexed by slot and hold values for the candidates only.
+ */
+export interface Facts {
+  /** Tokens of the prompt, at least 1: an estimate unless a producer knows better. */
+  promptTokens: number
+  /** Prompt tokens in the KV cache of each endpoint, as far as known: 0 to `promptTokens`. */
+  readonly cachedTokens: Float64Array
+  /** Those of them that requests in flight there use: they take no memory once more. */
+  readonly inUseTokens: Float64Array
+  /**
+   * Of the first block of the prompt that is missing at an endpoint: how many endpoints hold it, and how many requests in flight
+   * use it. 0 when nobody does.
+   */
+  readonly missHolders: Float64Array
+  readonly missUses: Float64Array
+  /** A hash of the part of the prompt that no endpoint holds, for choosing among equals the same way again; 32 bits. */
+  missHash: number
+  /**
+   * Blocks of the prompt that each endpoint holds, of `totalBlocks` with `blockTokens` tokens each, the last one maybe not full:
+   * how the Endpoint Picker looks at a prompt. `totalBlocks` is 0 when no producer cut it.
+   */
+  readonly matchedBlocks: Float64Array
+  totalBlocks: number
+  blockTokens: number
+  /** Tokens in flight at each endpoint, and those that the request would add to them there. */
+  readonly inFlightTokens: Float64Array
+  readonly requestTokens: Float64Array
+}
+
+/** What plug-ins may know of an endpoint, beside its load. */
+export interface KnownEndpoint {
+  /** `host:port`, or `host:port#rank`. */
+  readonly id: string
+  /** Name or literal address; IPv6 without brackets. */
+  readonly host: string
+  readonly port: number
+  readonly role: EndpointRole
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** One request at the endpoint where it was placed, as a plug-in hears of it. */
+export interface Placement {
+  /** Headers that the client gets with the answer of this endpoint. */
+  readonly replyHeaders?: HeaderList
+  /** The answer has begun. At most once. `nowMs` is Clock.nowMs. */
+  firstToken?(nowMs: number): void
+  /** The request has left the endpoint. Once, after `firstToken` if that came. */
+  ended(end: PlacementEnd): void
+}
+
+/** How a request left its endpoint. */
+export interface PlacementEnd {
+  /** Whether anything of an answer came. */
+  readonly isAnswered: boolean
+  /** Output tokens; NaN when unknown. */
+  readonly outputTokens: number
+}
+
+/** What any plug-in may want to hear besides its own part. */
+export interface Listener {
+  /** The request goes to this slot, for certain: returns who hears how it fares there, or undefined. */
+  placed?(request: ScheduleRequest, slot: number): Placement | undefined
+}
+
+/** Finds out what other plug-ins read. */
+export interface Producer extends Listener {
+  /** Writes those of the facts that its definition names in `writes`, for every candidate. */
+  produce(request: ScheduleRequest, candidates: Candidates): void
+}
+
 /** Removes endpoints that must not serve the request. */
-export interface Filter {
+export interface Filter extends Listener {
   /**
    * Compacts `candidates.slots` in place and sets `count`. May leave none: the scheduler then refuses, or asks the
    * profile's next filter, as the profile says. Must keep the order.
@@ -39,16 +122,21 @@ export interface Filter {
 }
 
 /** Says how good each endpoint is. */
-export interface Scorer {
+export interface Scorer extends Listener {
   /**
    * Writes a score in [0, 1] (1 is best), or NaN for "no opinion", to `out[i]` for each i < candidates.count.
    * No opinion counts as the mean of the opinions given for that request; if nobody has one the scorer is left out.
    */
   score(request: ScheduleRequest, candidates: Candidates, out: Float64Array): void
+  /**
+   * Whether the scores just written are by another signal because its own was missing for every candidate. That is
+   * counted and shown with the decision.
+   */
+  fellBack?(): boolean
 }
 
 /** Chooses one of the scored endpoints. */
-export interface Picker {
+export interface Picker extends Listener {
   /** Returns an index < candidates.count; count is at least 1. `scores` are weighted sums, all finite. */
   pick(request: ScheduleRequest, candidates: Candidates, scores: Float64Array): number
 }
@@ -56,4 +144,17 @@ export interface Picker {
 /** What a plug-in's factory is handed. */
 export interface PluginPorts {
   readonly rng: Rng
+  /** The endpoint in a slot; undefined for a slot that is not of the snapshot. */
+  readonly endpointOf: (slot: number) => KnownEndpoint | undefined
+  /** Of the profile that the plug-in belongs to. */
+  readonly facts: Facts
+  /**
+   * Memory that all threads share and that outlives reloads, zeroed at first, for an index of prompts; undefined: a producer
+   * makes its own.
+   */
+  readonly prefixMemory?: { readonly buffer: SharedArrayBuffer } | undefined
+  /** The same for the places of sessions (struct/session-table.ts); undefined: a plug-in makes its own. */
+  readonly sessionMemory?: SharedArrayBuffer | undefined
+  /** Clock.wallMs, for what has to outlive the process or is read by another; undefined: there is no such thing. */
+  readonly wallMs?: (() => number) | undefined
 }

@@ -17,9 +17,11 @@ import type {
   ListenerPlan,
   ListenerTls,
   LoggingPlan,
+  SessionSource,
 } from '#config/snapshot.ts'
 import { checkPair } from './certificate-check.ts'
 import { below, complain, type Findings, type Spot } from './findings.ts'
+import { sessionsOf } from './sessions.ts'
 
 /** Settings of the process: everything of a snapshot but routes, model servers and profiles. */
 export interface GatewaySettings {
@@ -30,6 +32,7 @@ export interface GatewaySettings {
   readonly limits: Limits
   readonly logging: LoggingPlan
   readonly exposeEndpoint: boolean
+  readonly sessions: readonly SessionSource[]
 }
 
 /** A document of the short form with the place it came from. */
@@ -79,9 +82,16 @@ export function gatewaySettings(parts: readonly ShortFormPart[], ports: PemPorts
     },
     logging: { level: log.level, accessLog: log.access },
     exposeEndpoint: find('exposeEndpoint') ?? false,
+    sessions: gatewaySessions(parts, findings),
   }
   checkAdminPort(settings, parts, findings)
   return settings
+}
+
+function gatewaySessions(parts: readonly ShortFormPart[], findings: Findings): readonly SessionSource[] {
+  const part = parts.find(({ value }) => value.sessionFrom !== undefined)
+  if (part?.value.sessionFrom === undefined) return [{ from: 'body', name: '' }]
+  return sessionsOf(part.value.sessionFrom, below(part.spot, 'sessionFrom'), findings)
 }
 
 function listenersOf(parts: readonly ShortFormPart[], limits: LimitsConfig, ports: PemPorts): ListenerPlan[] {

@@ -64,6 +64,7 @@ export function snapshotOf(
   const result = translate(loaded, {
     plugins,
     defaultProfile,
+    env: ports.env,
     addresses,
     nowMs: ports.wallMs?.(),
     readFile(path) {

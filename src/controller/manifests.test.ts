@@ -30,12 +30,12 @@ const bad: readonly (readonly [title: string, text: string, problems: readonly s
     'kinds that are for later, unknown or of another version are refused',
     'apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n---\nkind: ModelRout\napiVersion: x/v1\n---\napiVersion: networking.serving.volcano.sh/v1beta1\nkind: ModelRoute\n---\nkind: Pod\n---\napiVersion: v1\n---\napiVersion: inference.networking.k8s.io/v1\nkind: InferencePool',
     [
-      '2 «HTTPRoute» kind: this version does not support HTTPRoute yet (kinds that are read: ModelRoute, ModelServer, ExternalModelProvider, Secret, Pod, Service, EndpointSlice)',
+      '2 «HTTPRoute» kind: this version does not support HTTPRoute yet (kinds that are read: ModelRoute, ModelServer, ExternalModelProvider, Secret, Pod, Service, EndpointSlice, EndpointPickerConfig)',
       "4 «ModelRout» kind: unknown kind 'ModelRout' (did you mean 'ModelRoute'?)",
       "7 «networking.serving.volcano.sh/v1beta1» apiVersion: ModelRoute is not known in 'networking.serving.volcano.sh/v1beta1' (write 'apiVersion: networking.serving.volcano.sh/v1alpha1')",
       "10 «Pod» kind: 'apiVersion' is missing (write 'apiVersion: v1')",
       "12 «v1» apiVersion: 'kind' is missing beside 'apiVersion' (a Kubernetes manifest has both; leave both out for the short form)",
-      '15 «InferencePool» kind: this version does not support InferencePool yet (kinds that are read: ModelRoute, ModelServer, ExternalModelProvider, Secret, Pod, Service, EndpointSlice)',
+      '15 «InferencePool» kind: this version does not support InferencePool yet (kinds that are read: ModelRoute, ModelServer, ExternalModelProvider, Secret, Pod, Service, EndpointSlice, EndpointPickerConfig)',
     ],
   ],
   [
@@ -44,7 +44,7 @@ const bad: readonly (readonly [title: string, text: string, problems: readonly s
     [
       "4 «7» spec.modelName: 'modelName' must be text: put this number in quotes",
       "4 «loraAdapter» spec.loraAdapter: unknown key 'loraAdapter' (did you mean 'loraAdapters'?)",
-      "4 «target» spec.rules[0].target: unknown key 'target' (keys that stand here: name, modelMatch, targetModels)",
+      "4 «target» spec.rules[0].target: unknown key 'target' (keys that stand here: name, modelMatch, profile, sessionFrom, targetModels)",
       "4 «[» spec.rules[1].targetModels: 'targetModels' must not be empty",
     ],
   ],

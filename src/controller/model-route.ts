@@ -4,6 +4,7 @@ import type { Manifest, Manifests } from '#config/manifests/read-manifests.ts'
 import type { RoutePlan, RulePlan, TargetPlan } from '#config/snapshot.ts'
 import { providerKey } from './external-model-provider.ts'
 import { below, complain, type Findings, type Spot, warn } from './findings.ts'
+import { sessionsOf } from './sessions.ts'
 import { isHeaderName } from './set-headers.ts'
 import { stringMatchOf } from './string-match.ts'
 
@@ -64,7 +65,7 @@ function checkAdapters(adapters: readonly string[], modelName: string, spot: Spo
 }
 
 function ruleOf(rule: ModelRouteRule, spot: Spot, context: Context): RulePlan {
-  const { name, modelMatch = {}, targetModels } = rule
+  const { name, modelMatch = {}, targetModels, profile, sessionFrom } = rule
   const at = below(spot, 'targetModels')
   const targets = targetModels.map((target, index) => targetOf(target, below(at, index), context))
   checkWeights(targetModels, at, context.findings)
@@ -75,6 +76,10 @@ function ruleOf(rule: ModelRouteRule, spot: Spot, context: Context): RulePlan {
     path:
       modelMatch.uri === undefined ? undefined : stringMatchOf(modelMatch.uri, below(match, 'uri'), context.findings),
     model: modelMatch.body?.model,
+    ...(profile === undefined ? {} : { profile }),
+    ...(sessionFrom === undefined
+      ? {}
+      : { sessions: sessionsOf(sessionFrom, below(spot, 'sessionFrom'), context.findings) }),
     targets: targets.filter((target) => target !== undefined),
   }
 }

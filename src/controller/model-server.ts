@@ -72,7 +72,7 @@ export function translateModelServer(
         ? defaultRetry
         : { ...defaultRetry, attempts: retry.attempts, intervalMs: retry.retryInterval },
     ejection: defaultEjection,
-    profile: 'default',
+    profile: value.spec.profile ?? 'default',
     scrape,
     injectUsage: true,
   }

@@ -1,18 +1,29 @@
-import { hintFor, issueProblems } from '#config/issue-problems.ts'
+import { hintFor, issueProblems, valueAt } from '#config/issue-problems.ts'
+import { parseParameters } from '#config/parse-parameters.ts'
+import { readStrategies } from '#config/routing-strategy.ts'
 import type { ProfileConfig } from '#config/schema/profile-schema.ts'
 import type { PluginPlan, ProfilePlan } from '#config/snapshot.ts'
+import type { Env } from '#config/substitute-env.ts'
 import type { ExtensionPoint, PluginDefinition } from '#contracts/plugin.ts'
 import { below, complain, type Findings, type Spot, warn } from './findings.ts'
+import { planOfStrategies } from './scheduling.ts'
+
+/** What profiles are translated with. */
+export interface ProfilePorts {
+  readonly plugins: readonly PluginDefinition[]
+  readonly env: Env
+  readonly findings: Findings
+}
 
 type PluginConfig = ProfileConfig['picker'] | ProfileConfig['scorers'][number]
 
 /** A profile with the parameters of its plug-ins checked and filled in. */
 export function translateProfile(
   profile: ProfileConfig,
-  plugins: readonly PluginDefinition[],
+  { plugins, env, findings }: ProfilePorts,
   spot: Spot,
-  findings: Findings,
 ): ProfilePlan {
+  if (profile.strategy !== undefined) return strategyPlan(profile.strategy, spot, env, findings)
   const read = (config: PluginConfig, point: ExtensionPoint, at: Spot): PluginPlan => {
     const { type, weight: _weight, ...parameters } = typeof config === 'string' ? { type: config } : config
     return pluginPlan({ type, point, parameters, plugins }, at, findings)
@@ -25,6 +36,18 @@ export function translateProfile(
     })),
     picker: read(profile.picker, 'picker', below(spot, 'picker')),
   }
+}
+
+/** A profile that names strategies instead of plug-ins. */
+function strategyPlan(text: string, spot: Spot, env: Env, findings: Findings): ProfilePlan {
+  const given = valueAt(spot.document.value, spot.path)
+  for (const key of Object.keys(given ?? {}).filter((one) => one !== 'strategy')) {
+    complain(findings, below(spot, key), `'${key}' has no meaning beside 'strategy'`, { spot: 'key' })
+  }
+  const list = readStrategies(text)
+  if ('strategies' in list) return planOfStrategies(list.strategies, env)
+  complain(findings, below(spot, 'strategy'), `'strategy' ${list.fails}`)
+  return planOfStrategies([], env)
 }
 
 interface Wanted {
@@ -44,11 +67,13 @@ function pluginPlan({ type, point, parameters, plugins }: Wanted, spot: Spot, fi
     return { type, parameters: {} }
   }
   if (plugin.stability === 'alpha') warn(findings, typeSpot(spot), `${point} '${type}' is alpha: it may change or go`)
-  const result = plugin.parameters.safeParse(parameters)
+  const result = parseParameters(plugin.parameters, parameters)
   if (!result.success) {
     findings.problems.push(...issueProblems(spot.document, result.error.issues, spot.path))
     return { type, parameters: {} }
   }
+  const caution = plugin.caution?.(result.data)
+  if (caution !== undefined) warn(findings, typeSpot(spot), caution)
   return { type, parameters: result.data as Readonly<Record<string, unknown>> }
 }
 

@@ -56,7 +56,7 @@ function providerServer({ name, model, spot }: NamedModel, ports: ServerPorts): 
     tls: upstreamTls(model, url.isTls, spot, ports) ?? {},
     setHeaders: headersOf(model, dialect, spot, ports.findings),
   })
-  const { profile, injectUsage = plan.injectUsage } = model
+  const { profile = 'default', injectUsage = plan.injectUsage } = model
   return { ...plan, ...waitsOf(model), profile, injectUsage }
 }
 
@@ -68,7 +68,7 @@ function urlOf(text: string): BaseUrl {
 function engineServer(named: NamedModel, ports: ServerPorts): ModelServerPlan {
   const { name, model, spot } = named
   const { findings } = ports
-  const { engine = 'openai', endpoints: configs = [], profile, injectUsage = true } = model
+  const { engine = 'openai', endpoints: configs = [], profile = 'default', injectUsage = true } = model
   const items = configs.flatMap((config, index) => itemOf(config, below(spot, 'endpoints', index), ports) ?? [])
   const [first] = items
   for (const item of items) checkAlike(item, first ?? item, findings)

@@ -207,6 +207,8 @@ test('an empty short form has every default', () => {
     },
     logging: { level: 'info', accessLog: true },
     exposeEndpoint: false,
+    choice: undefined,
+    sessions: [{ from: 'body', name: '' }],
   })
   assert.deepEqual([version, routes, modelServers, Object.keys(profiles)], [0, [], [], ['default']])
 })

@@ -6,6 +6,7 @@ import type { ModelServerPlan, RulePlan } from '#config/snapshot.ts'
 import { below, complain, type Findings, placeText, type Spot, warn } from './findings.ts'
 import type { ShortFormPart } from './gateway-settings.ts'
 import type { AgedRoute } from './route-order.ts'
+import { sessionsOf } from './sessions.ts'
 
 /** A model of the short form and where it stands. */
 export interface NamedModel {
@@ -89,7 +90,7 @@ export function modelRoutes(models: readonly NamedModel[], findings: Findings): 
     checkName(name, spot, findings)
     const aliases = model.aliases.filter((alias, i) => claim(bases, alias, below(spot, 'aliases', i), 'alias'))
     for (const [i, adapter] of model.adapters.entries()) claim(adapters, adapter, below(spot, 'adapters', i), 'adapter')
-    const rules = [ruleOf(name, model)]
+    const rules = [ruleOf(name, model, spot, findings)]
     const route = (modelName: string, own: readonly string[]): AgedRoute => ({
       route: { name: modelKey(modelName), modelName, adapters: own, attached: false, rules },
       createdMs: undefined,
@@ -106,12 +107,16 @@ function checkName(name: string, spot: Spot, findings: Findings): void {
   complain(findings, spot, 'the name of a model has 1 to 256 characters and no control characters', { spot: 'key' })
 }
 
-function ruleOf(name: string, model: ModelConfig): RulePlan {
+function ruleOf(name: string, model: ModelConfig, spot: Spot, findings: Findings): RulePlan {
   const targets =
     model.split === undefined
       ? [{ modelServer: modelKey(name), weight: 1 }]
       : Object.entries(model.split).map(([target, weight]) => ({ modelServer: modelKey(target), weight }))
-  return { name: undefined, headers: [], path: undefined, model: undefined, targets }
+  const { split, profile, sessionFrom } = model
+  const own = split === undefined || profile === undefined ? {} : { profile }
+  const sessions =
+    sessionFrom === undefined ? {} : { sessions: sessionsOf(sessionFrom, below(spot, 'sessionFrom'), findings) }
+  return { name: undefined, headers: [], path: undefined, model: undefined, ...own, ...sessions, targets }
 }
 
 const kinds = ['endpoints', 'provider', 'split'] as const
@@ -132,7 +137,6 @@ const meaningless: Readonly<Record<(typeof kinds)[number], readonly string[]>> =
     'retry',
     'tls',
     'scrape',
-    'profile',
     'injectUsage',
   ],
 }

@@ -1,12 +1,12 @@
 import type { ConfigDocument } from '#config/config-document.ts'
-import { hintFor } from '#config/issue-problems.ts'
 import type { Documents } from '#config/load-documents.ts'
 import { type Manifests, readManifests } from '#config/manifests/read-manifests.ts'
 import { type ConfigProblem, sortProblems } from '#config/problem.ts'
 import type { ModelServerPlan, ProfilePlan, RoutePlan, Snapshot } from '#config/snapshot.ts'
-import { hideValues } from '#config/substitute-env.ts'
+import { type Env, hideValues } from '#config/substitute-env.ts'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import { maxAdapters, maxEndpoints } from '#datastore/endpoint-table.ts'
+import { endpointPickerProfiles } from './epp/endpoint-pickers.ts'
 import { translateProvider } from './external-model-provider.ts'
 import { below, complain, type Findings, type Spot, warn } from './findings.ts'
 import { gatewaySettings, type ReadFile, type ShortFormPart } from './gateway-settings.ts'
@@ -14,6 +14,8 @@ import { translateModelRoute } from './model-route.ts'
 import { translateModelServer } from './model-server.ts'
 import { translateProfile } from './profiles.ts'
 import { type AgedRoute, orderRoutes } from './route-order.ts'
+import { routerProfile } from './router-configuration.ts'
+import { checkProfiles, choiceOf, profileOfEnvironment } from './scheduling.ts'
 import {
   checkSplit,
   isOneKind,
@@ -31,6 +33,8 @@ export interface TranslatePorts {
   readonly plugins: readonly PluginDefinition[]
   /** The profile `default` unless the configuration has one of that name. */
   readonly defaultProfile: ProfilePlan
+  /** Environment variables that stand for settings of other gateways. */
+  readonly env?: Env
   /** Reads certificates; absolute paths. */
   readonly readFile: ReadFile
   /** Addresses that a DNS name had last; empty when it has none or was never looked up. */
@@ -80,13 +84,10 @@ function assemble(
   ]
   for (const named of models) if (named.model.split !== undefined) checkSplit(named, models, modelServers, findings)
   const routes = orderRoutes([...modelRoutes(models, findings), ...agedRoutes(documents, manifests, findings)])
-  const profiles = profilesOf(parts, ports)
-  for (const { model, spot } of models) {
-    if (Object.hasOwn(profiles, model.profile)) continue
-    const hint = hintFor(model.profile, Object.keys(profiles), 'profiles')
-    complain(findings, below(spot, 'profile'), `no profile '${model.profile}'`, { hint })
-  }
-  const snapshot = { version: 0, ...gatewaySettings(parts, ports), routes, modelServers, profiles }
+  const named = profilesOf(parts, documents, manifests, ports)
+  checkProfiles(models, manifests, named, findings)
+  const scheduling = choiceOf(parts, named, ports.env ?? {}, findings)
+  const snapshot = { version: 0, ...gatewaySettings(parts, ports), routes, modelServers, ...scheduling }
   checkNames(routes, adapterPlaces(models, manifests), findings)
   checkCounts(modelServers, snapshot, documents, findings)
   return snapshot
@@ -118,12 +119,26 @@ function agedRoutes(documents: readonly ConfigDocument[], manifests: Manifests, 
 
 function profilesOf(
   parts: readonly ShortFormPart[],
-  { plugins, defaultProfile, findings }: TranslatePorts & { readonly findings: Findings },
+  documents: readonly ConfigDocument[],
+  manifests: Manifests,
+  { plugins, defaultProfile, env = {}, findings }: TranslatePorts & { readonly findings: Findings },
 ): Record<string, ProfilePlan> {
-  const entries = namedEntries(parts, 'profiles', findings).map(
-    ({ name, spot, value }) => [name, translateProfile(value, plugins, spot, findings)] as const,
+  const named = namedEntries(parts, 'profiles', findings)
+  const entries = named.map(
+    ({ name, spot, value }) => [name, translateProfile(value, { plugins, env, findings }, spot)] as const,
   )
-  return { default: defaultProfile, ...Object.fromEntries(entries) }
+  const [first] = documents
+  const start = first === undefined ? undefined : { document: first, path: [] }
+  const router = routerProfile(documents, findings)
+  const fallback = router ?? profileOfEnvironment(env, start, findings) ?? defaultProfile
+  const taken = new Map(named.map(({ name, spot }) => [name, spot]))
+  if (router !== undefined && start !== undefined) for (const name of ['default', 'kthena']) taken.set(name, start)
+  return {
+    default: fallback,
+    ...(router === undefined ? {} : { kthena: router }),
+    ...endpointPickerProfiles(manifests, taken, { plugins, findings }),
+    ...Object.fromEntries(entries),
+  }
 }
 
 /** Where the adapters of each route stand, by the route's name. */

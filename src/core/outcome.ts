@@ -47,6 +47,8 @@ export interface Outcome {
   readonly endpoint: string | undefined
   /** Why that endpoint, in the scheduler's words: one short line. */
   readonly why: string | undefined
+  /** Type of the first scorer that had no signal and fell back to another rule. */
+  readonly scorerFallback: string | undefined
   /** Tries at endpoints, the last one included. */
   readonly attempts: number
   /** The tries that failed, in order. */
@@ -108,6 +110,7 @@ export function draftOutcome(startedAtMs: number): OutcomeDraft {
     modelServer: undefined,
     endpoint: undefined,
     why: undefined,
+    scorerFallback: undefined,
     attempts: 0,
     failedAttempts: none,
     skippedTargets: none,

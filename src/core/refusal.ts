@@ -143,6 +143,13 @@ export const refusals = {
     means: 'no route serves this model',
     advice: 'name a model from GET /v1/models',
   },
+  'unknown-profile': {
+    ...invalid,
+    http: 400,
+    code: 'unknown_profile',
+    means: 'a header asks for a scheduling profile or routing strategy that there is not, or that it may not ask for',
+    advice: 'name one of those in the message, or leave the header out',
+  },
   'no-matching-rule': {
     ...missing,
     code: 'no_matching_rule',

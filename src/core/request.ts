@@ -49,6 +49,6 @@ export interface InferenceRequest {
   readonly promptBytes: number
   /** `max_tokens`, `max_completion_tokens` or `max_output_tokens`, when given as a plain number. */
   readonly maxTokens: number | undefined
-  /** A stable hint of who continues which conversation: `prompt_cache_key` or `user`, when given. */
+  /** A stable hint of who continues which conversation: `prompt_cache_key`, `user` or `metadata.user_id`, when given. */
   readonly session: string | undefined
 }

@@ -52,9 +52,10 @@ describe('slots', () => {
 
   test('come back with an endpoint that returns: its requests counted, its reports forgotten', () => {
     const table = createEndpointTable()
-    const allocator = createSlotAllocator(table)
+    const forgotten: number[] = []
+    const allocator = createSlotAllocator(table, (slot) => forgotten.push(slot))
     const { slot, generation } = endpointOf(allocator.assign(one('h:1')), 'h:1')
-    const lease = acquire(table, { slot, generation }, 5, ejectionPlan())
+    const lease = acquire(table, { slot, generation }, { promptTokens: 5, uncachedTokens: 5 }, ejectionPlan())
     table.health[slot] = health.unready
     table.running[slot] = 9
     table.restUntilMs[slot] = 1e12
@@ -62,6 +63,7 @@ describe('slots', () => {
     const back = endpointOf(allocator.assign(one('h:1', 'h:2')), 'h:1')
     assert.deepEqual([back.slot, back.generation, table.inFlight[slot]], [slot, generation, 1])
     assert.deepEqual([table.health[slot], table.running[slot], table.restUntilMs[slot]], [0, Number.NaN, 0])
+    assert.deepEqual(forgotten, [slot])
     lease.release()
     assert.equal(openLeases(table), 0)
   })
@@ -76,7 +78,7 @@ describe('in a full table', () => {
     const allocator = createSlotAllocator(table)
     const full = allocator.assign(many(1, maxEndpoints))
     const busy = endpointOf(full, 'h:1')
-    const lease = acquire(table, busy, 0, ejectionPlan())
+    const lease = acquire(table, busy, { promptTokens: 0, uncachedTokens: 0 }, ejectionPlan())
     allocator.assign(many(3, maxEndpoints - 2))
     table.ttftMs[1] = 5
     const next = endpointOf(
@@ -94,7 +96,7 @@ describe('in a full table', () => {
     const table = createEndpointTable()
     const allocator = createSlotAllocator(table)
     const busy = endpointOf(allocator.assign(many(1, maxEndpoints)), 'h:1')
-    const lease = acquire(table, busy, 0, ejectionPlan())
+    const lease = acquire(table, busy, { promptTokens: 0, uncachedTokens: 0 }, ejectionPlan())
     const next = endpointOf(allocator.assign(many(2, maxEndpoints)), `h:${maxEndpoints + 1}`)
     assert.equal(next.slot, busy.slot)
     lease.release()

@@ -12,9 +12,12 @@ export interface SlotAllocator {
   assign(snapshot: Snapshot): Snapshot
 }
 
+/** Hears that what is known of the prompts at a row's endpoint is no longer true: it is another one, or was gone. */
+export type RowForgotten = (slot: number) => void
+
 /** Creates the allocator of a table. */
-export function createSlotAllocator(table: EndpointTable): SlotAllocator {
-  const allocator = new Allocator(table)
+export function createSlotAllocator(table: EndpointTable, onForgotten: RowForgotten = () => {}): SlotAllocator {
+  const allocator = new Allocator(table, onForgotten)
   return { assign: (snapshot) => allocator.assign(snapshot) }
 }
 
@@ -26,14 +29,16 @@ function keyOf(modelServer: string, { id, host, port }: EndpointPlan): string {
 
 class Allocator {
   readonly #table: EndpointTable
+  readonly #onForgotten: RowForgotten
   #used = new Map<string, number>()
   /** Rows of endpoints that are gone, the one gone longest first. Their leases still count down in them. */
   readonly #freed = new Map<string, number>()
   /** Rows from here on were never used. */
   #nextFresh = 0
 
-  constructor(table: EndpointTable) {
+  constructor(table: EndpointTable, onForgotten: RowForgotten) {
     this.#table = table
+    this.#onForgotten = onForgotten
   }
 
   assign(snapshot: Snapshot): Snapshot {
@@ -63,6 +68,7 @@ class Allocator {
     if (slot === undefined) return undefined
     this.#freed.delete(key)
     forgetReports(this.#table, slot)
+    this.#onForgotten(slot)
     return slot
   }
 
@@ -80,6 +86,7 @@ class Allocator {
     if (slot === undefined || chosen === undefined) throw new Fault('self', 'no row of the endpoint table is free')
     this.#freed.delete(chosen)
     resetSlot(this.#table, slot)
+    this.#onForgotten(slot)
     return slot
   }
 }

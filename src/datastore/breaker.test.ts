@@ -31,7 +31,12 @@ class Bench {
 
   lease(thread = 0): Lease {
     const table = this.#threads[thread] ?? this.table
-    return acquire(table, { slot, generation: table.generation[slot] ?? -1 }, 10, this.#policy)
+    return acquire(
+      table,
+      { slot, generation: table.generation[slot] ?? -1 },
+      { promptTokens: 10, uncachedTokens: 10 },
+      this.#policy,
+    )
   }
 
   /** A request that goes wrong at that moment. */

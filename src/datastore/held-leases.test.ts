@@ -1,17 +1,27 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createEndpointTable, maxEndpoints, resetSlot } from './endpoint-table.ts'
-import { attachHeldLeases, createHeldLeases, hold, letGo, releaseHeld, settleHeldPrompt } from './held-leases.ts'
+import {
+  attachHeldLeases,
+  createHeldLeases,
+  type HeldPrompt,
+  hold,
+  letGo,
+  releaseHeld,
+  settleHeldPrompt,
+} from './held-leases.ts'
+
+const prompt = (tokens: number): HeldPrompt => ({ uncachedTokens: tokens, contextTokens: tokens })
 
 /** A table and what two threads hold of it, each with a function that takes a lease as a thread does. */
 function twoThreads() {
   const table = createEndpointTable()
   const threads = [1, 2].map((holder) => {
     const held = createHeldLeases(maxEndpoints, holder)
-    const take = (slot: number, promptBytes: number): void => {
+    const take = (slot: number, tokens: number): void => {
       Atomics.add(table.inFlight, slot, 1)
-      Atomics.add(table.pendingPromptBytes, slot, promptBytes)
-      hold(held, slot, table.generation[slot] ?? 0, promptBytes)
+      Atomics.add(table.uncachedTokens, slot, tokens)
+      hold(held, slot, table.generation[slot] ?? 0, prompt(tokens))
     }
     return { held, take }
   })
@@ -26,20 +36,20 @@ test('the share of a thread that is gone is taken out of the table, and nothing 
   two.take(7, 50)
   two.take(8, 60)
   assert.equal(releaseHeld(table, one.held), 3)
-  assert.deepEqual([table.inFlight[7], table.pendingPromptBytes[7]], [1, 50])
-  assert.deepEqual([table.inFlight[8], table.pendingPromptBytes[8]], [1, 60])
+  assert.deepEqual([table.inFlight[7], table.uncachedTokens[7]], [1, 50])
+  assert.deepEqual([table.inFlight[8], table.uncachedTokens[8]], [1, 60])
 })
 
 test('prompts that were settled and leases that were released are not taken out again', () => {
   const { table, one } = twoThreads()
   one.take(7, 100)
   one.take(7, 30)
-  Atomics.sub(table.pendingPromptBytes, 7, 100)
-  settleHeldPrompt(one.held, 7, 100)
+  Atomics.sub(table.uncachedTokens, 7, 100)
+  settleHeldPrompt(one.held, 7, prompt(100))
   Atomics.sub(table.inFlight, 7, 1)
-  letGo(one.held, 7)
+  letGo(one.held, 7, prompt(100))
   assert.equal(releaseHeld(table, one.held), 1)
-  assert.deepEqual([table.inFlight[7], table.pendingPromptBytes[7]], [0, 0])
+  assert.deepEqual([table.inFlight[7], table.uncachedTokens[7]], [0, 0])
 })
 
 test('a row that has gone to another endpoint keeps what is counted there', () => {
@@ -48,7 +58,7 @@ test('a row that has gone to another endpoint keeps what is counted there', () =
   resetSlot(table, 7)
   two.take(7, 10)
   assert.equal(releaseHeld(table, one.held), 0)
-  assert.deepEqual([table.inFlight[7], table.pendingPromptBytes[7]], [1, 10])
+  assert.deepEqual([table.inFlight[7], table.uncachedTokens[7]], [1, 10])
 })
 
 test('a thread that takes a lease in the next generation of a row no longer holds those of the one before', () => {
@@ -57,7 +67,7 @@ test('a thread that takes a lease in the next generation of a row no longer hold
   resetSlot(table, 7)
   one.take(7, 10)
   assert.equal(releaseHeld(table, one.held), 1)
-  assert.deepEqual([table.inFlight[7], table.pendingPromptBytes[7]], [0, 0])
+  assert.deepEqual([table.inFlight[7], table.uncachedTokens[7]], [0, 0])
 })
 
 test('the memory can be attached elsewhere, and is empty after a release: its next thread starts with nothing', () => {

@@ -10,13 +10,26 @@ export interface HeldLeases {
   readonly buffer: SharedArrayBuffer
   /** Who holds: the index of the thread plus one, so that 0 is nobody. Also what stands in columns that name a holder. */
   readonly holder: number
-  /** Generation of the row that the two numbers below belong to. */
+  /** Generation of the row that the numbers below belong to. */
   readonly generation: Int32Array
   readonly inFlight: Int32Array
-  readonly pendingPromptBytes: Int32Array
+  readonly prefilling: Int32Array
+  readonly uncachedTokens: Int32Array
+  readonly contextTokens: Int32Array
 }
 
-const columns = 3
+/** What one request adds to an endpoint's row, but for the request itself. */
+export interface HeldPrompt {
+  /** Prompt tokens to compute before its first token. */
+  readonly uncachedTokens: number
+  /** All prompt tokens. */
+  readonly contextTokens: number
+}
+
+/** Columns of the endpoint table that are sums over leases. */
+const sums = ['inFlight', 'prefilling', 'uncachedTokens', 'contextTokens'] as const
+
+const columns = 1 + sums.length
 
 /** Memory for a thread that holds nothing yet, with as many rows as the endpoint table has. */
 export function createHeldLeases(rows: number, holder: number): HeldLeases {
@@ -27,29 +40,39 @@ export function createHeldLeases(rows: number, holder: number): HeldLeases {
 export function attachHeldLeases(buffer: SharedArrayBuffer, holder: number): HeldLeases {
   const rows = buffer.byteLength / columns / 4
   const column = (index: number): Int32Array => new Int32Array(buffer, index * rows * 4, rows)
-  return { buffer, holder, generation: column(0), inFlight: column(1), pendingPromptBytes: column(2) }
+  return {
+    buffer,
+    holder,
+    generation: column(0),
+    inFlight: column(1),
+    prefilling: column(2),
+    uncachedTokens: column(3),
+    contextTokens: column(4),
+  }
 }
 
 /** Notes a lease. What was held of an earlier generation of the row is forgotten, as the table has forgotten it. */
-export function hold(held: HeldLeases, slot: number, generation: number, promptBytes: number): void {
-  const { inFlight, pendingPromptBytes } = held
+export function hold(held: HeldLeases, slot: number, generation: number, prompt: HeldPrompt): void {
   if (held.generation[slot] !== generation) {
     held.generation[slot] = generation
-    inFlight[slot] = 0
-    pendingPromptBytes[slot] = 0
+    for (const name of sums) held[name][slot] = 0
   }
-  inFlight[slot] = inFlight[slot]! + 1
-  pendingPromptBytes[slot] = pendingPromptBytes[slot]! + promptBytes
+  held.inFlight[slot] = held.inFlight[slot]! + 1
+  held.prefilling[slot] = held.prefilling[slot]! + 1
+  held.uncachedTokens[slot] = held.uncachedTokens[slot]! + prompt.uncachedTokens
+  held.contextTokens[slot] = held.contextTokens[slot]! + prompt.contextTokens
 }
 
 /** Notes that a prompt is no longer ahead of others. */
-export function settleHeldPrompt(held: HeldLeases, slot: number, promptBytes: number): void {
-  held.pendingPromptBytes[slot] = held.pendingPromptBytes[slot]! - promptBytes
+export function settleHeldPrompt(held: HeldLeases, slot: number, prompt: HeldPrompt): void {
+  held.prefilling[slot] = held.prefilling[slot]! - 1
+  held.uncachedTokens[slot] = held.uncachedTokens[slot]! - prompt.uncachedTokens
 }
 
 /** Notes that a lease has been released. */
-export function letGo(held: HeldLeases, slot: number): void {
+export function letGo(held: HeldLeases, slot: number, prompt: HeldPrompt): void {
   held.inFlight[slot] = held.inFlight[slot]! - 1
+  held.contextTokens[slot] = held.contextTokens[slot]! - prompt.contextTokens
 }
 
 /**
@@ -60,15 +83,12 @@ export function releaseHeld(table: EndpointTable, held: HeldLeases): number {
   freeProbesOf(table, held.holder)
   let released = 0
   for (let slot = 0; slot < held.inFlight.length; slot++) {
-    const requests = held.inFlight[slot]!
-    if (requests === 0 && held.pendingPromptBytes[slot] === 0) continue
+    if (sums.every((name) => held[name][slot] === 0)) continue
     if (Atomics.load(table.generation, slot) === held.generation[slot]) {
-      Atomics.sub(table.inFlight, slot, requests)
-      Atomics.sub(table.pendingPromptBytes, slot, held.pendingPromptBytes[slot]!)
-      released += requests
+      for (const name of sums) Atomics.sub(table[name], slot, held[name][slot]!)
+      released += held.inFlight[slot]!
     }
-    held.inFlight[slot] = 0
-    held.pendingPromptBytes[slot] = 0
+    for (const name of sums) held[name][slot] = 0
   }
   return released
 }

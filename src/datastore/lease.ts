@@ -1,4 +1,6 @@
 import type { EjectionPlan } from '#config/snapshot.ts'
+import type { Placement } from '#contracts/schedule.ts'
+import type { HeaderList } from '#core/header-list.ts'
 import {
   anyClient,
   claimProbe,
@@ -10,10 +12,11 @@ import {
   reopenBreaker,
 } from './breaker.ts'
 import type { EndpointTable } from './endpoint-table.ts'
-import { hold, letGo, settleHeldPrompt } from './held-leases.ts'
+import { type HeldPrompt, hold, letGo, settleHeldPrompt } from './held-leases.ts'
+import { learnPrefill } from './learned-speed.ts'
 
 /** A longer prompt counts as this long, so that the sum over an endpoint's requests stays within 32 bits. */
-const maxPromptBytes = 4 * 1024 * 1024
+const maxPromptTokens = 1024 * 1024
 
 /** Weight of a new observation in the moving averages: about the last twenty requests count. */
 const observationWeight = 0.1
@@ -27,12 +30,21 @@ export interface TableRow {
   readonly generation: number
 }
 
+/** What a request brings to its endpoint. */
+export interface LeaseAsk {
+  readonly promptTokens: number
+  /** Those of the prompt that the endpoint has to compute, as far as known. */
+  readonly uncachedTokens: number
+  /** Hears how the request fares there. */
+  readonly placement?: Placement | undefined
+}
+
 /**
  * Reserves an endpoint for one request: it counts as in flight from now on, for all threads. `policy` is that of its
  * model server.
  */
-export function acquire(table: EndpointTable, row: TableRow, promptBytes: number, policy: EjectionPlan): Lease {
-  return new Lease(table, row, promptBytes, policy)
+export function acquire(table: EndpointTable, row: TableRow, ask: LeaseAsk, policy: EjectionPlan): Lease {
+  return new Lease(table, row, ask, policy)
 }
 
 /** Requests now on endpoints, all threads together: 0 when nothing is under way and no lease has leaked. */
@@ -53,7 +65,13 @@ export class Lease {
   readonly #generation: number
   readonly #policy: EjectionPlan
   #isOpen: boolean
-  #pendingBytes: number
+  #isPrefilling: boolean
+  readonly #prompt: HeldPrompt
+  /** Tokens to compute before the first one of this request: those ahead of it and its own. */
+  readonly #workTokens: number
+  readonly #placement: Placement | undefined
+  #hasEnded = false
+  #outputTokens = Number.NaN
   #firstByteAtMs = 0
   /** The endpoint was ejected when the request went there: what comes of it decides whether it returns. */
   readonly #wasEjected: boolean
@@ -61,35 +79,51 @@ export class Lease {
   /** The request has left the endpoint, but it is not known yet who is to blame. */
   #isSuspended = false
 
-  constructor(table: EndpointTable, { slot, generation }: TableRow, promptBytes: number, policy: EjectionPlan) {
+  constructor(table: EndpointTable, { slot, generation }: TableRow, ask: LeaseAsk, policy: EjectionPlan) {
     this.#table = table
     this.#slot = slot
     this.#generation = generation
     this.#policy = policy
-    this.#pendingBytes = Math.min(promptBytes, maxPromptBytes)
+    const uncachedTokens = Math.min(ask.uncachedTokens, maxPromptTokens)
+    this.#prompt = { uncachedTokens, contextTokens: Math.min(ask.promptTokens, maxPromptTokens) }
+    this.#placement = ask.placement
     this.#isOpen = this.#isCurrent()
+    this.#isPrefilling = this.#isOpen
     this.#wasEjected = this.#isOpen && Atomics.load(table.ejected, slot) !== 0
+    this.#workTokens = uncachedTokens + (table.uncachedTokens[slot] ?? 0)
     if (!this.#isOpen) return
     Atomics.add(table.inFlight, slot, 1)
-    Atomics.add(table.pendingPromptBytes, slot, this.#pendingBytes)
-    hold(table.held, slot, generation, this.#pendingBytes)
+    Atomics.add(table.prefilling, slot, 1)
+    Atomics.add(table.uncachedTokens, slot, uncachedTokens)
+    Atomics.add(table.contextTokens, slot, this.#prompt.contextTokens)
+    hold(table.held, slot, generation, this.#prompt)
+  }
+
+  /** Headers that plug-ins give to the client with the answer. */
+  get replyHeaders(): HeaderList | undefined {
+    return this.#placement?.replyHeaders
   }
 
   /** The engine has begun to answer: its prompt is no longer ahead of others. Counts once. */
   firstByte(nowMs: number): void {
-    if (this.#firstByteAtMs === 0) this.#firstByteAtMs = nowMs
+    if (this.#firstByteAtMs === 0) {
+      this.#firstByteAtMs = nowMs
+      if (!this.#hasEnded) this.#placement?.firstToken?.(nowMs)
+    }
     if (this.#isOpen && this.#isCurrent()) this.#settlePrompt()
   }
 
   /** The request is no longer on the endpoint, however it ended. Counts once. A probe without a verdict is over. */
   release(): void {
     if (!this.#isSuspended) this.#endProbe()
+    this.#endPlacement()
     if (!this.#isOpen) return
     this.#isOpen = false
     if (!this.#isCurrent()) return
     this.#settlePrompt()
     Atomics.sub(this.#table.inFlight, this.#slot, 1)
-    letGo(this.#table.held, this.#slot)
+    Atomics.sub(this.#table.contextTokens, this.#slot, this.#prompt.contextTokens)
+    letGo(this.#table.held, this.#slot, this.#prompt)
   }
 
   /** Makes this request the probe of an ejected endpoint; false when another one is, on whatever thread. */
@@ -146,11 +180,17 @@ export class Lease {
   /** Takes a time to first byte into the endpoint's average. Not finite or negative: ignored. */
   observeTtft(ttftMs: number): void {
     this.#observe(this.#table.ttftMs, ttftMs)
+    if (this.#isCurrent()) learnPrefill(this.#table, this.#slot, this.#workTokens, ttftMs)
   }
 
   /** Takes a time per output token into the endpoint's average. Not finite or negative: ignored. */
   observeTpot(tpotMs: number): void {
     this.#observe(this.#table.tpotMs, tpotMs)
+  }
+
+  /** How many output tokens came; for those who hear of the placement. */
+  observeOutput(tokens: number): void {
+    this.#outputTokens = tokens
   }
 
   /**
@@ -181,10 +221,17 @@ export class Lease {
   }
 
   #settlePrompt(): void {
-    if (this.#pendingBytes === 0) return
-    Atomics.sub(this.#table.pendingPromptBytes, this.#slot, this.#pendingBytes)
-    settleHeldPrompt(this.#table.held, this.#slot, this.#pendingBytes)
-    this.#pendingBytes = 0
+    if (!this.#isPrefilling) return
+    this.#isPrefilling = false
+    Atomics.sub(this.#table.prefilling, this.#slot, 1)
+    Atomics.sub(this.#table.uncachedTokens, this.#slot, this.#prompt.uncachedTokens)
+    settleHeldPrompt(this.#table.held, this.#slot, this.#prompt)
+  }
+
+  #endPlacement(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#placement?.ended({ isAnswered: this.#firstByteAtMs > 0, outputTokens: this.#outputTokens })
   }
 
   /** Two threads may overwrite each other's observation: an average bears that. */

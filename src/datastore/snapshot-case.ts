@@ -82,6 +82,8 @@ export function snapshotOf(modelServers: readonly ModelServerPlan[], given: Part
     },
     logging: { level: 'info', accessLog: false },
     exposeEndpoint: false,
+    choice: undefined,
+    sessions: [{ from: 'body', name: '' }],
     routes: [],
     modelServers,
     profiles: {},

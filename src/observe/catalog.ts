@@ -109,6 +109,11 @@ export const metrics = {
     labels: ['model_server'],
     origin: 'data',
   }),
+  scorerFallbacks: counter('infer_gateway_scorer_fallbacks_total', {
+    help: 'Requests placed by least-request because the scorer of their profile had no signal for any endpoint.',
+    labels: ['model_server', 'scorer'],
+    origin: 'data',
+  }),
   overhead: histogram('infer_gateway_overhead_seconds', {
     help: 'Time a request spent in the gateway: phase before is from the end of its body to the first write upstream, phase after from the end of the answer upstream to the last write to the client.',
     unit: 'seconds',

@@ -56,6 +56,9 @@ class OutcomeRecorder implements Recorder {
   readonly #skipped = createChildCache((server) =>
     this.#columns.counter(metrics.skippedTargets, { model_server: server }),
   )
+  readonly #fallbacks = createChildCache((server, scorer) =>
+    this.#columns.counter(metrics.scorerFallbacks, { model_server: server, scorer }),
+  )
   readonly #inFlight = createChildCache((model) => this.#columns.gauge(metrics.requestsInFlight, { model }))
   readonly #fixed: FixedChildren
 
@@ -78,6 +81,9 @@ class OutcomeRecorder implements Recorder {
     if (outcome.cut) this.#cuts.get(outcome.refusal ?? otherLabel).add(1)
     if (outcome.hasErrorEvent) this.#errorEvents.get(this.#labels.modelServerLabel(outcome.modelServer ?? '')).add(1)
     if (outcome.abort !== undefined) this.#aborts.get(outcome.abort).add(1)
+    if (outcome.scorerFallback !== undefined) {
+      this.#fallbacks.get(this.#labels.modelServerLabel(outcome.modelServer ?? ''), outcome.scorerFallback).add(1)
+    }
     for (const key of outcome.skippedTargets) this.#skipped.get(this.#labels.modelServerLabel(key)).add(1)
     this.#accessLog?.write(outcome)
   }

@@ -16,12 +16,18 @@ const promptKeys: ReadonlySet<string> = new Set([
   'text',
 ])
 const tokenKeys: ReadonlySet<string> = new Set(['max_tokens', 'max_completion_tokens', 'max_output_tokens'])
-const sessionKeys: ReadonlySet<string> = new Set(['prompt_cache_key', 'user'])
+
+/** Members that tell who continues which conversation; one with a greater rank goes before the others. */
+const sessionRanks: ReadonlyMap<string, number> = new Map([
+  ['metadata', 1],
+  ['user', 2],
+  ['prompt_cache_key', 3],
+])
 
 const wanted: ReadonlySet<string> = new Set([
   ...promptKeys,
   ...tokenKeys,
-  ...sessionKeys,
+  ...sessionRanks.keys(),
   'model',
   'stream',
   'stream_options',
@@ -38,6 +44,8 @@ interface Draft {
   promptBytes: number
   maxTokens: number | undefined
   session: string | undefined
+  /** Rank of the member that `session` is from. */
+  sessionRank: number
   error: Refusal | undefined
 }
 
@@ -45,6 +53,7 @@ interface Draft {
 export class JsonReader {
   readonly #scanner = new ObjectScanner(wanted)
   readonly #options = new ObjectScanner(new Set(['include_usage']))
+  readonly #metadata = new ObjectScanner(new Set(['user_id']))
 
   /** What the body says; of repeated keys the last one counts, as with every common parser. */
   read(body: Body): BodyFacts | Refusal {
@@ -62,6 +71,7 @@ export class JsonReader {
       promptBytes: 0,
       maxTokens: undefined,
       session: undefined,
+      sessionRank: 0,
       error: undefined,
     }
     for (const member of scanner.members) this.#note(draft, member, body.slices)
@@ -84,7 +94,23 @@ export class JsonReader {
     else if (key === 'stream') draft.stream = text[0] === letterT
     else if (key === 'stream_options') draft.streamOptions = this.#streamOptions(text, start, end)
     else if (tokenKeys.has(key)) draft.maxTokens = numberOf(text) ?? draft.maxTokens
-    else if (draft.session === undefined || key === 'prompt_cache_key') draft.session = sessionOf(text) ?? draft.session
+    else this.#noteSession(draft, key, text)
+  }
+
+  #noteSession(draft: Draft, key: string, text: Buffer): void {
+    const rank = sessionRanks.get(key) ?? 0
+    const session = rank < draft.sessionRank ? undefined : sessionOf(key === 'metadata' ? this.#userId(text) : text)
+    if (session === undefined) return
+    draft.session = session
+    draft.sessionRank = rank
+  }
+
+  /** The `user_id` of Anthropic's metadata; empty when there is none. */
+  #userId(text: Buffer): Buffer {
+    this.#metadata.reset()
+    this.#metadata.push(text, 0, text.length)
+    const member = this.#metadata.members.at(-1)
+    return member === undefined ? text.subarray(0, 0) : text.subarray(member.start, member.end)
   }
 
   #noteModel(draft: Draft, text: Buffer, span: Span): void {

@@ -42,6 +42,7 @@ export class Decision {
     const pick = this.#runtime.scheduler.pick(this.#route.modelServer, this.#asked, tried)
     if (isRefusal(pick)) return pick
     const { modelServer, endpoint, lease, decision } = pick
+    this.#ports.outcome.scorerFallback ??= decision.fallback
     return { modelServer, endpoint, lease, decision, upstreamModel: this.#route.upstreamModel }
   }
 
@@ -72,6 +73,8 @@ export function decide(request: InferenceRequest, runtime: Runtime, ports: Decid
   const { outcome, clock, rng } = ports
   const model = request.model === '' ? onlyModel : request.model
   if (model === undefined) return refuse('missing-model', severalModels, { param: 'model' })
+  const chosen = runtime.choose?.(request.headers)
+  if (isRefusal(chosen)) return chosen
   const route = routes.route({ model, headers: request.headers, path: request.path }, scheduler.isUsable, rng)
   if (isRefusal(route)) return route
   outcome.route = route.route
@@ -84,8 +87,9 @@ export function decide(request: InferenceRequest, runtime: Runtime, ports: Decid
     promptSpans: request.promptSpans,
     promptBytes: request.promptBytes,
     maxTokens: request.maxTokens,
-    session: request.session,
+    session: runtime.sessionOf(route.sessions)(request),
     stream: request.stream,
+    profile: chosen ?? route.profile,
     nowMs: clock.nowMs(),
   }
   return new Decision(runtime, route, asked, ports)

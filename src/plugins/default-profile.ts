@@ -1,23 +1,10 @@
 /**
- * The profile of model servers that name none (a `ProfilePlan` of config/snapshot.ts).
- *
- * - least-request leads, because it is the only score without delay: every pick changes it before the next is made, so
- *   a burst spreads evenly. Everything else is as old as the last scrape or answer.
- * - kv-cache has half its weight: full KV memory is what makes engines queue and preempt, but the value is a scrape
- *   old and the same for all picks in between. At this weight an endpoint with 20 % less KV in use draws no more than
- *   a tenth more requests before least-request says otherwise.
- * - latency tells slow endpoints (another GPU, a noisy neighbour) from fast ones at equal counts. It depends on which
- *   prompts came and is partly load counted again, so it only tips the scales.
- * - has-adapter is 1.5 so that a holder keeps an adapter's requests until it has about 3 more than an idle endpoint with
- *   room for it, or 12 more than one that would have to drop another adapter; for base models it is silent.
+ * The profile of model servers that name none (a `ProfilePlan` of config/snapshot.ts): the house profile. It sends a request
+ * where it costs the least time, its own and that of the others there (scorer/cost.ts), by what this gateway knows without
+ * delay: what it has sent where. It needs no tuning for any kind of traffic.
  */
 export const defaultProfile = {
   filters: [{ type: 'usable', parameters: {} }],
-  scorers: [
-    { type: 'least-request', weight: 2, parameters: {} },
-    { type: 'kv-cache', weight: 1, parameters: {} },
-    { type: 'latency', weight: 0.5, parameters: {} },
-    { type: 'has-adapter', weight: 1.5, parameters: {} },
-  ],
-  picker: { type: 'max-score', parameters: {} },
+  scorers: [{ type: 'cost', weight: 1, parameters: {} }],
+  picker: { type: 'near-best', parameters: {} },
 } as const

@@ -1,5 +1,7 @@
+import { createFacts } from '#contracts/facts.ts'
 import type { LoadColumns } from '#contracts/load.ts'
-import type { Candidates, ScheduleRequest } from '#contracts/schedule.ts'
+import type { Candidates, PluginPorts, ScheduleRequest } from '#contracts/schedule.ts'
+import type { Rng } from '#core/clock.ts'
 
 type Column = Exclude<keyof LoadColumns, 'hasAdapter'>
 
@@ -14,9 +16,12 @@ const columns: Readonly<Record<Column, 'unknown' | 'zero' | 'count'>> = {
   inFlightAtReport: 'unknown',
   health: 'count',
   inFlight: 'count',
-  pendingPromptBytes: 'count',
+  prefilling: 'count',
+  uncachedTokens: 'count',
+  contextTokens: 'count',
   ttftMs: 'unknown',
   tpotMs: 'unknown',
+  prefillUs: 'unknown',
   observedAtMs: 'zero',
   consecutiveErrors: 'count',
   restUntilMs: 'zero',
@@ -47,6 +52,14 @@ export function candidatesOf(rows: readonly LoadRow[]): Candidates {
   const hasAdapter = (slot: number, adapter: number): boolean =>
     rows.some((row, i) => slotAt(i) === slot && (row.adapters ?? []).includes(adapter))
   return { slots: Int32Array.from(rows, (_, i) => slotAt(i)), count: rows.length, loads: { ...loads, hasAdapter } }
+}
+
+/** Rows that test endpoints may have: `slotAt` of a thousand of them. */
+const factRows = 4096
+
+/** What a plug-in is made with, with facts about nothing. */
+export function pluginPorts(rng: Rng = () => 0): PluginPorts {
+  return { rng, facts: createFacts(factRows), endpointOf: () => undefined }
 }
 
 /** Indexes that are left of candidates made by `candidatesOf`. */

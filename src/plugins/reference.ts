@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ExtensionPoint, PluginDefinition } from '#contracts/plugin.ts'
+import type { ExtensionPoint, Origin, PluginDefinition } from '#contracts/plugin.ts'
 import { defaultProfile } from './default-profile.ts'
 import { plugins } from './index.ts'
 
@@ -13,16 +13,36 @@ opinion is left out.
 A parameter that is not given has its default; an unknown parameter is an error.`
 
 const points: readonly { readonly point: ExtensionPoint; readonly title: string }[] = [
+  { point: 'producer', title: 'Producers' },
   { point: 'filter', title: 'Filters' },
   { point: 'scorer', title: 'Scorers' },
   { point: 'picker', title: 'Pickers' },
 ]
 
+/** Whose plug-ins, with what is true of all of them; the house's own first. */
+const origins: readonly { readonly origin: Origin | undefined; readonly of: string; readonly note?: string }[] = [
+  { origin: undefined, of: '' },
+  {
+    origin: 'epp',
+    of: ' of the Endpoint Picker',
+    note: 'Names, parameters and formulas are those of the Endpoint Picker. What an engine does not report is no opinion here, where the Endpoint Picker takes it for 0.',
+  },
+  { origin: 'kthena', of: ' of Kthena' },
+  { origin: 'aibrix', of: ' of AIBrix' },
+]
+
 /** The reference page of the plug-ins, made from their definitions. */
 export function renderPluginReference(): string {
-  const sections = points.map(({ point, title }) => {
-    const own = plugins.filter((plugin) => plugin.point === point)
-    return `## ${title}\n\n${own.map(renderPlugin).join('\n\n')}`
+  const sections = origins.flatMap(({ origin, of, note }) => {
+    const own = plugins.filter((plugin) => plugin.origin === origin)
+    const parts = points.flatMap(({ point, title }) => {
+      const list = own.filter((plugin) => plugin.point === point)
+      return list.length === 0 ? [] : [{ title: `## ${title}${of}`, list }]
+    })
+    return parts.map(({ title, list }, index) => {
+      const body = list.map(renderPlugin).join('\n\n')
+      return [title, ...(index === 0 && note !== undefined ? [note] : []), body].join('\n\n')
+    })
   })
   return `${[introduction, renderDefaultProfile(), ...sections].join('\n\n')}\n`
 }
@@ -58,9 +78,14 @@ interface ParameterSchema {
 function parameterRows(schema: z.ZodType): string[] {
   const { properties } = z.toJSONSchema(schema, { io: 'input' }) as { properties?: Record<string, ParameterSchema> }
   return Object.entries(properties ?? {}).map(([name, parameter]) => {
-    const cells = [code(name), rangeOf(parameter), code(String(parameter.default)), parameter.description ?? '']
+    const cells = [code(name), rangeOf(parameter), defaultOf(parameter), parameter.description ?? '']
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   })
+}
+
+function defaultOf({ default: value }: ParameterSchema): string {
+  if (value === undefined || value === '') return ''
+  return code(typeof value === 'string' ? value : JSON.stringify(value))
 }
 
 function rangeOf({ type, enum: values, minimum, exclusiveMinimum, maximum }: ParameterSchema): string {

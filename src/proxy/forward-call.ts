@@ -107,6 +107,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     this.#reply = new ReplyStream(exchange, head, {
       requestId: request.id,
       endpoint: exposeEndpoint ? destination.endpoint.id : undefined,
+      added: destination.lease.replyHeaders,
       hidesCors: exchange.addedHeaders.length > 0,
       dialect: dialectOf(request.api.dialect),
       work: {
@@ -413,9 +414,11 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
 
   #observe(lease: Lease, status: number): void {
     const { outcome, request } = this.#job
-    if (status < 200 || status >= 300 || !request.stream) return
-    lease.observeTtft(outcome.firstTokenAtMs - this.#sentAtMs)
+    if (status < 200 || status >= 300) return
     const tokens = outcome.usage.outputTokens ?? 0
+    if (tokens > 0) lease.observeOutput(tokens)
+    if (!request.stream) return
+    lease.observeTtft(outcome.firstTokenAtMs - this.#sentAtMs)
     if (tokens > 1) lease.observeTpot((outcome.lastTokenAtMs - outcome.firstTokenAtMs) / (tokens - 1))
   }
 

@@ -1,4 +1,4 @@
-import type { HeaderList } from '#core/header-list.ts'
+import { type HeaderList, headerOf } from '#core/header-list.ts'
 import { connectionNames } from './upstream-request.ts'
 
 /** What the gateway itself writes into the head of an answer. */
@@ -6,6 +6,8 @@ export interface OwnReplyHeaders {
   readonly requestId: string
   /** Shown to the client when set. */
   readonly endpoint: string | undefined
+  /** Headers of plug-ins; they take the place of the engine's of the same name, but for cookies. */
+  readonly added: HeaderList | undefined
   /** The gateway speaks for its origins itself (CORS): what the engine says to browsers does not count. */
   readonly hidesCors: boolean
 }
@@ -34,9 +36,11 @@ export function replyHeaders(headers: HeaderList, own: OwnReplyHeaders): string[
     const name = headers[i] as string
     if (dropped.has(name) || named?.has(name) === true) continue
     if (own.hidesCors && name.startsWith('access-control-')) continue
+    if (own.added !== undefined && name !== 'set-cookie' && headerOf(own.added, name) !== undefined) continue
     result.push(name, headers[i + 1] as string)
   }
   result.push('x-request-id', own.requestId)
   if (own.endpoint !== undefined) result.push('x-infer-endpoint', own.endpoint)
+  if (own.added !== undefined) result.push(...own.added)
   return result
 }

@@ -1,4 +1,5 @@
-import type { RoutePlan, RulePlan } from '#config/snapshot.ts'
+import type { RoutePlan, RulePlan, SessionSource } from '#config/snapshot.ts'
+import type { ProfileChoice } from '#contracts/schedule.ts'
 import { type HeaderList, headerOf } from '#core/header-list.ts'
 import { compileStringMatch, type StringMatch } from './string-match.ts'
 
@@ -25,6 +26,10 @@ export interface RouteResult {
   readonly upstreamModel: string | undefined
   /** The name that the engine is to see, changed or not. */
   readonly engineModel: string
+  /** Profile that the rule asks for; undefined: that of the model server. */
+  readonly profile: ProfileChoice | undefined
+  /** Where the rule says that sessions come from; undefined: as everywhere. */
+  readonly sessions: readonly SessionSource[] | undefined
   /** Keys of model servers that were drawn but had no usable endpoint, so that a sibling serves. */
   readonly skippedTargets: readonly string[]
   /** All weighted targets of the rule, this one among them: where the request may go when this one fails it. */
@@ -63,10 +68,19 @@ export function compileRule(rule: RulePlan, ruleIndex: number, context: RuleCont
   const { route, name, isAdapter, servedModels } = context
   const weighted = rule.targets.filter(({ weight }) => weight > 0)
   const targets: CompiledTarget[] = []
+  const profile = rule.profile === undefined ? undefined : { name: rule.profile }
   for (const { modelServer, weight } of weighted) {
     const served = isAdapter ? undefined : servedModels.get(modelServer)
     const upstreamModel = served === name ? undefined : served
-    const shared = { route: route.name, ruleIndex, isAdapter, skippedTargets: none, siblings: targets }
+    const shared = {
+      route: route.name,
+      ruleIndex,
+      isAdapter,
+      profile,
+      sessions: rule.sessions,
+      skippedTargets: none,
+      siblings: targets,
+    }
     const result = { ...shared, modelServer, upstreamModel, engineModel: served ?? name }
     targets.push({ modelServer, weight, result })
   }

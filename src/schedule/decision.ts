@@ -4,6 +4,8 @@ export class Decision {
   readonly scorer: string | undefined
   /** That scorer's score of it, 0..1. */
   readonly score: number
+  /** Type of the first scorer that had no signal of its own and fell back to another. */
+  readonly fallback: string | undefined
   /** Endpoints that were compared, after the filters. */
   readonly candidates: number
   /** Endpoints of the model server. */
@@ -18,6 +20,7 @@ export class Decision {
   constructor(lead: Lead, counts: DecisionCounts) {
     this.scorer = lead.scorer
     this.score = lead.score
+    this.fallback = lead.fallback
     this.candidates = counts.candidates
     this.endpoints = counts.endpoints
     this.tried = counts.tried
@@ -32,7 +35,8 @@ export class Decision {
     if (this.candidates === 1)
       return `${this.endpoints === 1 ? 'only one' : `only 1 of ${this.endpoints} left`}${suffix}`
     const why = this.scorer === undefined ? 'even' : `${this.scorer} ${this.score.toFixed(2)}`
-    return `${why} of ${this.candidates}${suffix}`
+    const without = this.fallback === undefined ? '' : `, no signal for ${this.fallback}`
+    return `${why} of ${this.candidates}${without}${suffix}`
   }
 }
 
@@ -40,6 +44,8 @@ export class Decision {
 export interface Lead {
   readonly scorer: string | undefined
   readonly score: number
+  /** Type of the first scorer that had no signal of its own and fell back to another. */
+  readonly fallback?: string | undefined
 }
 
 /** How many endpoints a decision was about. */

@@ -23,8 +23,11 @@ export interface PickedStage {
 
 /** Watches a decision while it is made. Handed to `Scheduler.pick`; without one nothing is recorded. */
 export interface DecisionRecorder {
-  /** `candidates` are the model server's endpoints less those tried before. */
-  began(modelServer: ModelServerPlan, candidates: Candidates): void
+  /**
+   * `candidates` are the model server's endpoints less those tried before; `profile` is the name of the one in use when
+   * it is not the model server's.
+   */
+  began(modelServer: ModelServerPlan, candidates: Candidates, profile?: string): void
   filtered(type: string, candidates: Candidates): void
   scored(stage: ScoredStage): void
   picked(stage: PickedStage): void
@@ -61,6 +64,7 @@ export interface Explanation {
 /** Records one decision. Use a new one for each. */
 export class Explainer implements DecisionRecorder {
   #modelServer: ModelServerPlan | undefined = undefined
+  #profile = ''
   readonly #ids = new Map<number, string>()
   #left: readonly string[] = []
   #excluded: readonly string[] = []
@@ -75,7 +79,7 @@ export class Explainer implements DecisionRecorder {
   explanation(): Explanation {
     return {
       modelServer: this.#modelServer?.key ?? '',
-      profile: this.#modelServer?.profile ?? '',
+      profile: this.#profile,
       excluded: this.#excluded,
       filters: this.#filters,
       leftOut: this.#leftOut,
@@ -86,8 +90,9 @@ export class Explainer implements DecisionRecorder {
     }
   }
 
-  began(modelServer: ModelServerPlan, candidates: Candidates): void {
+  began(modelServer: ModelServerPlan, candidates: Candidates, profile = modelServer.profile): void {
     this.#modelServer = modelServer
+    this.#profile = profile
     for (const { slot, id } of modelServer.endpoints) this.#ids.set(slot, id)
     this.#left = modelServer.endpoints.map(({ id }) => id)
     this.#excluded = this.#removed(candidates)

@@ -1,12 +1,26 @@
 import type { PluginPlan, ProfilePlan } from '#config/snapshot.ts'
+import { createFacts } from '#contracts/facts.ts'
 import type { ExtensionPoint, PluginDefinition } from '#contracts/plugin.ts'
-import type { Candidates, Filter, Picker, PluginPorts, ScheduleRequest, Scorer } from '#contracts/schedule.ts'
+import type {
+  Candidates,
+  Facts,
+  Filter,
+  Picker,
+  Placement,
+  PluginPorts,
+  Producer,
+  ScheduleRequest,
+  Scorer,
+} from '#contracts/schedule.ts'
 import { Fault } from '#core/fault.ts'
+import { maxEndpoints } from '#datastore/endpoint-table.ts'
 import type { Lead } from './decision.ts'
 import type { DecisionRecorder } from './explain.ts'
+import { joinPlacements } from './join-placements.ts'
+import { producersOf } from './producers-of.ts'
 
 /** What profiles are compiled with. */
-export interface ProfilePorts extends PluginPorts {
+export interface ProfilePorts extends Omit<PluginPorts, 'facts'> {
   readonly plugins: readonly PluginDefinition[]
   /** Most endpoints compared in one decision. */
   readonly maxCandidates: number
@@ -23,13 +37,23 @@ interface NamedScorer {
 /** Below this a gain is the rounding of a mean of equal scores. */
 const leastGain = 1e-9
 
+/** How many bytes of a prompt make a token, near what real vocabularies make of English text. */
+const bytesPerToken = 4
+
 const noLead: Lead = { scorer: undefined, score: Number.NaN }
 
+/** What hears of placements. */
+type Listener = Pick<Producer, 'placed'>
+
 /**
- * A scheduling profile of one thread: filters in order, the weighted sum of the scorers, a picker. Its buffers serve
- * one decision at a time, which is enough because a decision never waits.
+ * A scheduling profile of one thread: producers, filters in order, the weighted sum of the scorers, a picker. Its buffers
+ * serve one decision at a time, which is enough because a decision never waits.
  */
 export class Profile {
+  /** What the producers found out for the decision being made. */
+  readonly facts: Facts = createFacts(maxEndpoints)
+  readonly #producers: readonly Producer[]
+  readonly #listeners: readonly Listener[]
   readonly #filters: readonly { readonly type: string; readonly filter: Filter }[]
   readonly #scorers: readonly NamedScorer[]
   readonly #picker: Picker
@@ -37,21 +61,56 @@ export class Profile {
   readonly #totals: Float64Array
   /** Mean opinion of each scorer in the decision being made; NaN when it had none. */
   readonly #means: Float64Array
+  /** Weights of the scorers in the decision being made. */
+  readonly #weights: Float64Array
+  #fallback: string | undefined = undefined
 
   /** Throws a Fault when the plan names an unknown plug-in; parameters are checked and completed. */
   constructor(plan: ProfilePlan, ports: ProfilePorts) {
     const { maxCandidates } = ports
-    this.#filters = plan.filters.map((use) => ({ type: use.type, filter: instantiate('filter', use, ports) as Filter }))
+    const own = { ...ports, facts: this.facts }
+    const make = (point: ExtensionPoint, use: PluginPlan): Plugin => instantiate(point, use, own)
+    this.#producers = producersOf(plan, ports.plugins).map((use) => make('producer', use) as Producer)
+    this.#filters = plan.filters.map((use) => ({ type: use.type, filter: make('filter', use) as Filter }))
     this.#scorers = plan.scorers.map((use) => ({
       type: use.type,
       weight: use.weight,
-      scorer: instantiate('scorer', use, ports) as Scorer,
+      scorer: make('scorer', use) as Scorer,
       opinions: new Float64Array(maxCandidates),
     }))
-    this.#picker = instantiate('picker', plan.picker, ports) as Picker
+    this.#picker = make('picker', plan.picker) as Picker
     this.#pickerType = plan.picker.type
     this.#totals = new Float64Array(maxCandidates)
     this.#means = new Float64Array(plan.scorers.length)
+    this.#weights = new Float64Array(plan.scorers.length)
+    const all: readonly Listener[] = [
+      ...this.#producers,
+      ...this.#filters.map(({ filter }) => filter),
+      ...this.#scorers.map(({ scorer }) => scorer),
+      this.#picker,
+    ]
+    this.#listeners = all.filter(({ placed }) => placed !== undefined)
+  }
+
+  /** Fills the facts for the candidates: before `filter` and `pick`. */
+  produce(request: ScheduleRequest, candidates: Candidates): void {
+    this.facts.promptTokens = Math.max(1, Math.ceil(request.promptBytes / bytesPerToken))
+    this.facts.missHash = 0
+    this.facts.totalBlocks = 0
+    const { cachedTokens, inUseTokens } = this.facts
+    for (let i = 0; i < candidates.count; i++)
+      cachedTokens[candidates.slots[i]!] = inUseTokens[candidates.slots[i]!] = 0
+    for (let i = 0; i < this.#producers.length; i++) this.#producers[i]!.produce(request, candidates)
+  }
+
+  /** Tells the plug-ins where the request goes; returns who hears how it fares there. */
+  placed(request: ScheduleRequest, slot: number): Placement | undefined {
+    let joined: Placement | undefined
+    for (let i = 0; i < this.#listeners.length; i++) {
+      const placement = this.#listeners[i]!.placed?.(request, slot)
+      if (placement !== undefined) joined = joined === undefined ? placement : joinPlacements(joined, placement)
+    }
+    return joined
   }
 
   /** Leaves those candidates that may serve the request; possibly none. */
@@ -67,10 +126,17 @@ export class Profile {
   pick(request: ScheduleRequest, candidates: Candidates, recorder: DecisionRecorder | undefined): number {
     const totals = this.#totals
     const { count } = candidates
+    const chosen = request.profile?.weights
     for (let i = 0; i < count; i++) totals[i] = 0
+    this.#fallback = undefined
     for (let s = 0; s < this.#scorers.length; s++) {
-      const { type, weight, scorer, opinions } = this.#scorers[s]!
+      const { type, weight: usual, scorer, opinions } = this.#scorers[s]!
+      const weight = chosen === undefined ? usual : (chosen[s] ?? 0)
+      this.#weights[s] = weight
+      this.#means[s] = Number.NaN
+      if (weight === 0 && chosen !== undefined) continue
       scorer.score(request, candidates, opinions)
+      if (this.#fallback === undefined && scorer.fellBack?.() === true) this.#fallback = type
       this.#means[s] = addOpinions(opinions, totals, count, weight)
       recorder?.scored({ type, weight, candidates, opinions })
     }
@@ -82,14 +148,14 @@ export class Profile {
   /** The scorer that raised the candidate most above the mean, in the decision just made. */
   lead(index: number): Lead {
     let best = leastGain
-    let lead = noLead
+    let lead = this.#fallback === undefined ? noLead : { ...noLead, fallback: this.#fallback }
     for (let s = 0; s < this.#scorers.length; s++) {
-      const { type, weight, opinions } = this.#scorers[s]!
+      const { type, opinions } = this.#scorers[s]!
       const score = opinions[index] ?? Number.NaN
-      const gain = weight * (score - this.#means[s]!)
+      const gain = this.#weights[s]! * (score - this.#means[s]!)
       if (gain > best && isOpinion(score)) {
         best = gain
-        lead = { scorer: type, score }
+        lead = { scorer: type, score, fallback: this.#fallback }
       }
     }
     return lead
@@ -123,9 +189,14 @@ function addOpinions(opinions: Float64Array, totals: Float64Array, count: number
   return mean
 }
 
-function instantiate(point: ExtensionPoint, use: PluginPlan, { plugins, rng }: ProfilePorts): Filter | Scorer | Picker {
+type Plugin = Producer | Filter | Scorer | Picker
+
+type InstancePorts = PluginPorts & Pick<ProfilePorts, 'plugins'>
+
+function instantiate(point: ExtensionPoint, use: PluginPlan, ports: InstancePorts): Plugin {
+  const { plugins, ...own } = ports
   const definition = plugins.find(({ type }) => type === use.type)
   if (definition === undefined) throw new Fault('self', `no plug-in has the type '${use.type}'`)
   if (definition.point !== point) throw new Fault('self', `'${use.type}' is a ${definition.point}, not a ${point}`)
-  return definition.create(definition.parameters.parse(use.parameters), { rng })
+  return definition.create(definition.parameters.parse(use.parameters), own)
 }

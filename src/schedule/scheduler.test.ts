@@ -175,7 +175,7 @@ describe('a pick', () => {
     const { scheduler, table } = setUp({ scorers: [{ type: 'fewest', weight: 1, parameters: {} }] })
     const picks = Array.from({ length: 6 }, () => picked(scheduler.pick('a/a', request, [])))
     assert.deepEqual(picks.map(({ endpoint }) => endpoint.slot).toSorted(), [0, 0, 1, 1, 2, 2])
-    assert.deepEqual([...table.pendingPromptBytes.subarray(0, 3)], [20, 20, 20])
+    assert.deepEqual([...table.uncachedTokens.subarray(0, 3)], [6, 6, 6])
     for (const { lease } of picks) lease.release()
     assert.equal(openLeases(table), 0)
   })

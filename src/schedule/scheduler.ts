@@ -21,6 +21,9 @@ export interface SchedulerPorts {
   readonly plugins: readonly PluginDefinition[]
   readonly rng: Rng
   readonly clock: Clock
+  /** See PluginPorts. */
+  readonly prefixMemory?: { readonly buffer: SharedArrayBuffer } | undefined
+  readonly sessionMemory?: SharedArrayBuffer | undefined
 }
 
 /** An endpoint, reserved. Whoever gets it releases the lease. */
@@ -75,6 +78,7 @@ class GroupScheduler implements Scheduler {
   readonly #table: EndpointTable
   readonly #clock: Clock
   readonly #rng: Rng
+  readonly #profiles: ReadonlyMap<string, Profile>
   readonly #groups: ReadonlyMap<string, Group>
   readonly #endpoints: readonly (EndpointPlan | undefined)[]
   readonly #candidates: Candidates
@@ -84,8 +88,9 @@ class GroupScheduler implements Scheduler {
     this.#table = table
     this.#clock = clock
     this.#rng = rng
-    this.#groups = compileGroups(ports)
     this.#endpoints = endpointsBySlot(ports.snapshot.modelServers)
+    this.#profiles = compileProfiles(ports, this.#endpoints)
+    this.#groups = compileGroups(ports.snapshot.modelServers, this.#profiles)
     this.#candidates = { slots: new Int32Array(widest(ports)), count: 0, loads: table }
   }
 
@@ -95,11 +100,11 @@ class GroupScheduler implements Scheduler {
     excluded: readonly number[],
     recorder?: DecisionRecorder,
   ): EndpointPick | Refusal {
-    const group = this.#groups.get(modelServerKey)
+    const group = this.#groupFor(modelServerKey, request)
     if (group === undefined) return noneUsable()
     const candidates = this.#candidates
     collect(candidates, group.slots, excluded)
-    recorder?.began(group.modelServer, candidates)
+    recorder?.began(group.modelServer, candidates, request.profile?.name)
     if (candidates.count === 0 && group.slots.length > 0) return allTried()
     // A request that has failed elsewhere has no more tries to spend on probing.
     if (excluded.length === 0 && anyEjected(candidates, this.#table)) {
@@ -122,6 +127,15 @@ class GroupScheduler implements Scheduler {
     return false
   }
 
+  /** The group of a model server, with the profile that the request is to be placed with. */
+  #groupFor(modelServerKey: string, { profile: choice }: ScheduleRequest): Group | undefined {
+    const group = this.#groups.get(modelServerKey)
+    if (choice === undefined || group === undefined) return group
+    const profile = this.#profiles.get(choice.name)
+    if (profile === undefined) throw new Fault('self', `no profile is named '${choice.name}'`)
+    return profile === group.profile ? group : { ...group, profile }
+  }
+
   /** The request as the probe of an endpoint whose ejection is over, if there is one that may serve it. */
   #probe(group: Group, request: ScheduleRequest, recorder: DecisionRecorder | undefined): EndpointPick | undefined {
     const { modelServer, slots, profile } = group
@@ -134,9 +148,10 @@ class GroupScheduler implements Scheduler {
       if (endpoint === undefined || !awaitsProbe(this.#table, slot, nowMs)) continue
       candidates.slots[0] = slot
       candidates.count = 1
+      profile.produce(request, candidates)
       profile.filter(request, candidates, undefined)
       if (candidates.count === 0) continue
-      const lease = acquire(this.#table, endpoint, request.promptBytes, modelServer.ejection)
+      const lease = this.#reserve(group, request, endpoint)
       if (lease.claimProbe()) {
         recorder?.filtered('probe', candidates)
         const counts = { candidates: 1, endpoints: slots.length, tried: 0, ejected: 0, isProbe: true }
@@ -146,6 +161,13 @@ class GroupScheduler implements Scheduler {
     }
     collect(candidates, slots, nothing)
     return undefined
+  }
+
+  #reserve({ modelServer, profile }: Group, request: ScheduleRequest, endpoint: EndpointPlan): Lease {
+    const { promptTokens, cachedTokens } = profile.facts
+    const uncachedTokens = Math.max(1, promptTokens - (cachedTokens[endpoint.slot] ?? 0))
+    const ask = { promptTokens, uncachedTokens, placement: profile.placed(request, endpoint.slot) }
+    return acquire(this.#table, endpoint, ask, modelServer.ejection)
   }
 
   #startSlowly(
@@ -167,6 +189,7 @@ class GroupScheduler implements Scheduler {
     const { modelServer, slots, profile } = group
     const table = this.#table
     const candidates = this.#candidates
+    profile.produce(request, candidates)
     profile.filter(request, candidates, recorder)
     if (candidates.count === 0) return noneUsable()
     if (anyReturned(candidates, table)) this.#startSlowly(modelServer, request, recorder)
@@ -176,7 +199,7 @@ class GroupScheduler implements Scheduler {
     const slot = candidates.slots[index] ?? -1
     const endpoint = this.#endpoints[slot]
     if (endpoint === undefined || index >= count) throw new Fault('self', 'the picker chose what was not offered')
-    const lease = acquire(table, endpoint, request.promptBytes, modelServer.ejection)
+    const lease = this.#reserve(group, request, endpoint)
     if (request.adapter >= 0 && !table.hasAdapter(slot, request.adapter)) addAdapter(table, slot, request.adapter)
     const lead = isCompared ? profile.lead(index) : unopposed
     const ejected = count < slots.length ? countEjected(table, slots) : 0
@@ -230,14 +253,24 @@ function widest({ snapshot }: SchedulerPorts): number {
   return snapshot.modelServers.reduce((most, { endpoints }) => Math.max(most, endpoints.length), 0)
 }
 
-function compileGroups(ports: SchedulerPorts): ReadonlyMap<string, Group> {
-  const { snapshot, plugins, rng } = ports
-  const profilePorts = { plugins, rng, maxCandidates: widest(ports) }
-  const profiles = new Map(
-    Object.entries(snapshot.profiles).map(([name, plan]) => [name, new Profile(plan, profilePorts)]),
-  )
+function compileProfiles(
+  ports: SchedulerPorts,
+  endpoints: readonly (EndpointPlan | undefined)[],
+): ReadonlyMap<string, Profile> {
+  const { snapshot, plugins, rng, prefixMemory, sessionMemory, clock } = ports
+  const endpointOf = (slot: number): EndpointPlan | undefined => endpoints[slot]
+  const memory = { prefixMemory, sessionMemory }
+  const wallMs = (): number => clock.wallMs()
+  const profilePorts = { plugins, rng, ...memory, endpointOf, wallMs, maxCandidates: widest(ports) }
+  return new Map(Object.entries(snapshot.profiles).map(([name, plan]) => [name, new Profile(plan, profilePorts)]))
+}
+
+function compileGroups(
+  modelServers: readonly ModelServerPlan[],
+  profiles: ReadonlyMap<string, Profile>,
+): ReadonlyMap<string, Group> {
   return new Map(
-    snapshot.modelServers.map((modelServer) => {
+    modelServers.map((modelServer) => {
       const profile = profiles.get(modelServer.profile)
       if (profile === undefined) throw new Fault('self', `no profile is named '${modelServer.profile}'`)
       const slots = Int32Array.from(modelServer.endpoints, ({ slot }) => slot)

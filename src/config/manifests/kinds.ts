@@ -13,7 +13,13 @@ export const readKinds = {
   Pod: 'v1',
   Service: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
+  EndpointPickerConfig: 'llm-d.ai/v1alpha1',
 } as const
+
+/** Former API versions of kinds that are read. */
+const formerVersions: Readonly<Record<string, string>> = {
+  EndpointPickerConfig: 'inference.networking.x-k8s.io/v1alpha1',
+}
 
 /** A kind that is read. */
 export type ReadKind = keyof typeof readKinds
@@ -29,7 +35,6 @@ export const laterKinds: ReadonlySet<string> = new Set([
   'Gateway',
   'GatewayClass',
   'ReferenceGrant',
-  'EndpointPickerConfig',
 ])
 
 /** Kinds that stand in the same files, and of which nothing here depends. */
@@ -85,9 +90,9 @@ export function judgeKind({ apiVersion, kind }: ManifestKind): KindVerdict {
   if (kind === '') return { problem: "'kind' is missing beside 'apiVersion'", key: 'apiVersion', hint: manifestHint }
   if (Object.hasOwn(readKinds, kind)) {
     const wanted = readKinds[kind as ReadKind]
-    if (apiVersion === wanted) return { read: kind as ReadKind }
+    if (apiVersion === wanted || apiVersion === formerVersions[kind]) return { read: kind as ReadKind }
     // A Service of another group (Knative has one) is none of ours.
-    if (wanted !== nativeApiVersion && apiVersion.includes('.') && !apiVersion.startsWith('discovery.k8s.io/')) {
+    if (isOfCluster(kind) && apiVersion.includes('.') && !apiVersion.startsWith('discovery.k8s.io/')) {
       return { warning: `${kind} of ${apiVersion} is not read` }
     }
     const found = apiVersion === '' ? "'apiVersion' is missing" : `${kind} is not known in '${apiVersion}'`
@@ -102,6 +107,11 @@ export function judgeKind({ apiVersion, kind }: ManifestKind): KindVerdict {
   }
   if (ignoredKinds.has(kind)) return { warning: `${kind} is not read: nothing here depends on it` }
   return { problem: `unknown kind '${kind}'`, key: 'kind', hint: hintFor(kind, kindNames, 'kinds that are read') }
+}
+
+/** Whether a kind is one of Kubernetes' own. */
+function isOfCluster(kind: string): boolean {
+  return ['Secret', 'Pod', 'Service', 'EndpointSlice'].includes(kind)
 }
 
 const kindNames = Object.keys(readKinds)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { sessionSources } from '#config/schema/gateway-schema.ts'
 import { anyText, oneOf, strict, text, wholeNumber } from '#config/schema/scalars.ts'
 import { nativeObject } from './object-meta.ts'
 
@@ -39,6 +40,14 @@ const ruleSchema = strict({
     .optional()
     .describe('Conditions, all of which must hold.')
     .meta({ defaultText: 'every request' }),
+  profile: text(63)
+    .optional()
+    .describe('Scheduling profile of matching requests; not a field of the original resource.')
+    .meta({ defaultText: 'that of the model server' }),
+  sessionFrom: sessionSources()
+    .optional()
+    .describe('Where the session of matching requests comes from; not a field of the original resource.')
+    .meta({ defaultText: 'as everywhere' }),
   targetModels: z.array(targetModelSchema).min(1).max(16).describe('Where matching requests go.'),
 })
 

@@ -47,6 +47,10 @@ export const modelServerSchema = nativeObject(
         .prefault('http')
         .describe("`https` checks certificates against the system's authorities."),
     }).describe('Where they listen.'),
+    profile: text(63)
+      .optional()
+      .describe('Scheduling profile; not a field of the original resource.')
+      .meta({ defaultText: '`default`' }),
     trafficPolicy: trafficPolicySchema.optional().describe('Timeout and retries.'),
     kvConnector: strict({ type: oneOf(['http', 'lmcache', 'nixl', 'mooncake']).prefault('http').describe('Protocol.') })
       .optional()

@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import { type ConfigDocument, problemAt } from '#config/config-document.ts'
 import { issueProblems, valueAt } from '#config/issue-problems.ts'
 import type { ConfigProblem } from '#config/problem.ts'
+import { routerConfiguration } from '#config/router-configuration.ts'
 import {
   type EndpointSliceObject,
   endpointSliceSchema,
@@ -12,6 +13,7 @@ import {
   secretSchema,
   serviceSchema,
 } from './cluster-schemas.ts'
+import { type EndpointPickerObject, endpointPickerSchema } from './endpoint-picker-schema.ts'
 import { type ExternalModelProviderObject, externalModelProviderSchema } from './external-model-provider-schema.ts'
 import { judgeKind, type ReadKind } from './kinds.ts'
 import { type ModelRouteObject, modelRouteSchema } from './model-route-schema.ts'
@@ -35,13 +37,22 @@ export interface Manifests {
   readonly pods: Manifest<PodObject>[]
   readonly services: Manifest<ServiceObject>[]
   readonly endpointSlices: Manifest<EndpointSliceObject>[]
+  readonly endpointPickers: Manifest<EndpointPickerObject>[]
   /** `Kind namespace/name` of objects that were refused: references to them are no further problem. */
   readonly refused: Set<string>
   readonly problems: ConfigProblem[]
   readonly warnings: ConfigProblem[]
 }
 
-type Place = 'modelRoutes' | 'modelServers' | 'providers' | 'secrets' | 'pods' | 'services' | 'endpointSlices'
+type Place =
+  | 'modelRoutes'
+  | 'modelServers'
+  | 'providers'
+  | 'secrets'
+  | 'pods'
+  | 'services'
+  | 'endpointSlices'
+  | 'endpointPickers'
 
 const readers: Readonly<
   Record<ReadKind, { readonly schema: z.ZodType<{ metadata: ObjectMeta }>; readonly place: Place }>
@@ -53,6 +64,7 @@ const readers: Readonly<
   Pod: { schema: podSchema, place: 'pods' },
   Service: { schema: serviceSchema, place: 'services' },
   EndpointSlice: { schema: endpointSliceSchema, place: 'endpointSlices' },
+  EndpointPickerConfig: { schema: endpointPickerSchema, place: 'endpointPickers' },
 }
 
 /** Checks every manifest against the schema of its kind. The short form is passed over. */
@@ -65,6 +77,7 @@ export function readManifests(documents: readonly ConfigDocument[]): Manifests {
     pods: [],
     services: [],
     endpointSlices: [],
+    endpointPickers: [],
     refused: new Set(),
     problems: [],
     warnings: [],
@@ -75,7 +88,7 @@ export function readManifests(documents: readonly ConfigDocument[]): Manifests {
 }
 
 function readManifest(document: ConfigDocument, into: Manifests, seen: Map<string, ConfigDocument>): void {
-  if (document.manifest === undefined) return
+  if (document.manifest === undefined || document.manifest === routerConfiguration) return
   const verdict = judgeKind(document.manifest)
   if ('warning' in verdict) {
     into.warnings.push(problemAt(document, ['kind'], verdict.warning))

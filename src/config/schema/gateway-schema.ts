@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { byteSize, cidr, duration, flag, oneOf, port, strict, text, wholeNumber } from './scalars.ts'
+import { strategyNames } from '#config/routing-strategy.ts'
+import { byForm, byteSize, cidr, duration, flag, oneOf, port, strict, text, wholeNumber } from './scalars.ts'
 
 const pemPath = () => text(4096)
 const certMeaning = 'PEM file with the certificate and its chain.'
@@ -129,6 +130,47 @@ export const logSchema = strict({
   access: flag().prefault(true).describe('One JSON line per request on standard output.'),
 })
 
+/** One place that may name a session: `body`, `agent`, or a mapping. */
+const sessionSource = byForm(
+  {
+    text: oneOf(['body', 'agent']),
+    mapping: strict({
+      header: text(128).optional().describe('Name of a request header.'),
+      cookie: text(128).optional().describe('Name of a cookie.'),
+      query: text(128).optional().describe('Name of a query parameter.'),
+      claim: text(128).optional().describe('Name of a claim of the bearer token, which is not checked.'),
+    }),
+  },
+  '`body`, `agent` or a mapping with one of header, cookie, query and claim',
+)
+
+/** Where sessions come from. */
+export function sessionSources() {
+  return z.array(sessionSource).min(1).max(16)
+}
+
+/** Where sessions come from, as configured. */
+export type SessionSourcesConfig = z.output<ReturnType<typeof sessionSources>>
+
+/** What requests may choose for themselves. */
+export const schedulerSchema = strict({
+  allowedProfiles: z
+    .array(text(63))
+    .max(64)
+    .prefault([])
+    .describe(
+      'Profiles that a request may choose with the header `x-infer-profile`; another name is refused (400). Without any the header means nothing.',
+    ),
+  allowedStrategies: byForm(
+    { boolean: flag(), list: z.array(oneOf(strategyNames)).max(strategyNames.length) },
+    '`true` or a list of strategies',
+  )
+    .prefault(false)
+    .describe(
+      'Strategies that a request may choose with the header `routing-strategy`, alone or weighted; `true` is all of them. Without any the header means nothing.',
+    ),
+})
+
 /** Everything beside models and profiles. */
 export const gatewayShape = {
   listeners: z
@@ -152,6 +194,16 @@ export const gatewayShape = {
     .meta({ defaultText: 'see below' }),
   limits: limitsSchema.optional().describe('Bounds of what a client may send.').meta({ defaultText: 'see below' }),
   log: logSchema.optional().describe('What is logged.').meta({ defaultText: 'see below' }),
+  scheduler: schedulerSchema
+    .optional()
+    .describe('What requests may choose by header.')
+    .meta({ defaultText: 'nothing' }),
+  sessionFrom: sessionSources()
+    .optional()
+    .describe(
+      'Where the session of a request comes from, the first that is given: `body` (`prompt_cache_key`, `user`, `metadata.user_id`), `agent` (headers of agent clients), or a mapping with one of `header`, `cookie`, `query` and `claim` (of the bearer token, which is not checked).',
+    )
+    .meta({ defaultText: '`[body]`' }),
   exposeEndpoint: flag()
     .optional()
     .describe('Whether responses name the chosen endpoint in `x-infer-endpoint`.')

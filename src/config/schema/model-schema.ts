@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseBaseUrl } from '#config/base-url.ts'
 import { providerNames } from '#config/providers.ts'
 import { engineNames } from '#core/endpoint.ts'
+import { sessionSources } from './gateway-schema.ts'
 import {
   anyText,
   byForm,
@@ -165,7 +166,14 @@ export const modelSchema = strict({
     .optional()
     .describe('Metrics page of the endpoints; `false` reads none.')
     .meta({ defaultText: 'by engine' }),
-  profile: text(63).prefault('default').describe('Scheduling profile.'),
+  profile: text(63)
+    .optional()
+    .describe('Scheduling profile. That of a `split` goes before those of its models.')
+    .meta({ defaultText: '`default`' }),
+  sessionFrom: sessionSources()
+    .optional()
+    .describe('Where the session of a request for this model comes from.')
+    .meta({ defaultText: 'as everywhere' }),
   injectUsage: flag()
     .optional()
     .describe(

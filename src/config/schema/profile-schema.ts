@@ -18,6 +18,10 @@ function scorer() {
 
 /** One scheduling profile; parameters are checked by the plug-ins' own schemas. */
 export const profileSchema = strict({
+  strategy: text(1024)
+    .optional()
+    .describe('Routing strategies of AIBrix, such as `prefix-cache:2,least-request:1`, in place of the three below.')
+    .meta({ defaultText: 'none' }),
   filters: z
     .array(plugin())
     .max(32)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { health } from '#core/endpoint.ts'
-import { candidatesOf, type LoadRow, leftOf, scheduleRequest } from '#plugins/plugin-case.ts'
+import { candidatesOf, type LoadRow, leftOf, pluginPorts, scheduleRequest } from '#plugins/plugin-case.ts'
 import { usable } from './usable.ts'
 
 const ready = { health: health.ready }
@@ -19,7 +19,7 @@ test('the last endpoint stays when another thread ejects it while it is looked a
     get: (column, key) => (key === String(last) && ++reads > 1 ? 1 : Reflect.get(column, key, column)),
   })
   const seen = { ...candidates, loads: { ...loads, ejected: changing } }
-  usable.create({}, { rng: () => 0 }).filter(scheduleRequest({ nowMs: 1000 }), seen)
+  usable.create({}, pluginPorts()).filter(scheduleRequest({ nowMs: 1000 }), seen)
   assert.deepEqual(leftOf(seen), [0, 1])
 })
 
@@ -42,7 +42,7 @@ describe('of the endpoints', () => {
   for (const { name, rows, left } of cases) {
     test(name, () => {
       const candidates = candidatesOf(rows)
-      usable.create({}, { rng: () => 0 }).filter(scheduleRequest({ nowMs: 1000 }), candidates)
+      usable.create({}, pluginPorts()).filter(scheduleRequest({ nowMs: 1000 }), candidates)
       assert.deepEqual(leftOf(candidates), left)
     })
   }

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { Picker } from '#contracts/schedule.ts'
 import { seededRng } from '#core/clock.ts'
-import { candidatesOf, scheduleRequest } from '#plugins/plugin-case.ts'
+import { candidatesOf, pluginPorts, scheduleRequest } from '#plugins/plugin-case.ts'
 import { maxScore } from './max-score.ts'
 import { random } from './random.ts'
 import { weightedRandom } from './weighted-random.ts'
@@ -16,7 +16,7 @@ function sharesOf(
   scores: readonly number[],
   parameters: Record<string, unknown> = {},
 ): number[] {
-  const picker = plugin.create(plugin.parameters.parse(parameters), { rng: seededRng(7) }) as Picker
+  const picker = plugin.create(plugin.parameters.parse(parameters), pluginPorts(seededRng(7))) as Picker
   const candidates = candidatesOf(scores.map(() => ({})))
   const counts = scores.map(() => 0)
   for (let i = 0; i < draws; i++) {

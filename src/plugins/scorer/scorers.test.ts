@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { ScheduleRequest, Scorer } from '#contracts/schedule.ts'
-import { candidatesOf, type LoadRow, scheduleRequest } from '#plugins/plugin-case.ts'
+import { candidatesOf, type LoadRow, pluginPorts, scheduleRequest } from '#plugins/plugin-case.ts'
 import { hasAdapter } from './has-adapter.ts'
 import { kvCache } from './kv-cache.ts'
 import { latency } from './latency.ts'
@@ -17,7 +17,7 @@ interface Case {
 }
 
 function scoresOf(plugin: PluginDefinition, { rows, parameters = {}, request = {} }: Omit<Case, 'scores'>): number[] {
-  const scorer = plugin.create(plugin.parameters.parse(parameters), { rng: () => 0 }) as Scorer
+  const scorer = plugin.create(plugin.parameters.parse(parameters), pluginPorts()) as Scorer
   const out = new Float64Array(rows.length)
   scorer.score(scheduleRequest(request), candidatesOf(rows), out)
   return Array.from(out, (score) => Math.round(score * 1000) / 1000)

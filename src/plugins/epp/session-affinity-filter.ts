@@ -1,0 +1,24 @@
+import { definePlugin } from '#contracts/plugin.ts'
+import { keepCandidates } from './keep-candidates.ts'
+import { createSessionAffinity, sessionParameters } from './session-affinity.ts'
+
+/** Keeps the endpoint that the session is bound to, if it is still a candidate; else all. */
+export const sessionAffinityFilter = definePlugin({
+  point: 'filter',
+  type: 'session-affinity-filter',
+  origin: 'epp',
+  stability: 'alpha',
+  summary: 'Keeps only the endpoint that served the session before, as long as it is a candidate.',
+  reads: [],
+  parameters: sessionParameters,
+  create(parameters, ports) {
+    const affinity = createSessionAffinity(parameters, ports)
+    return {
+      filter(request, candidates) {
+        const bound = affinity.boundTo(request)
+        if (bound !== undefined) keepCandidates(candidates, (slot) => ports.endpointOf(slot)?.id === bound, true)
+      },
+      placed: affinity.placed,
+    }
+  },
+})
