@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { labHttp } from '#apps/lab-http.ts'
-import type { AgreementReport } from '#lab/agreement-report.ts'
+import { type AgreementReport, isDisturbed } from '#lab/agreement-report.ts'
 import { agreementMarkdown, agreementSvg } from '#lab/report/agreement-markdown.ts'
 import { reportJson } from '#lab/report/json.ts'
 
@@ -40,11 +40,22 @@ const points: readonly Point[] = [
   { workload: 'zipf', load: 0.5, timeFactor: 4 },
 ]
 
+/** Runs of a point. */
+const mostTries = 4
+
 const output = { print: (text: string) => void process.stdout.write(text), progress: () => {}, width: 140 }
-const reports: AgreementReport[] = []
-for (const { workload, load, timeFactor = 1 } of points) {
-  reports.push(await labHttp({ ...common, workloads: [workload], loads: [load], timeFactor }, output))
+
+/** A point, again where the machine was busy with something else, whatever the figures are. */
+async function undisturbed({ workload, load, timeFactor = 1 }: Point): Promise<AgreementReport> {
+  for (let left = mostTries; ; left--) {
+    const report = await labHttp({ ...common, workloads: [workload], loads: [load], timeFactor }, output)
+    if (left <= 1 || !report.points.some(isDisturbed)) return report
+    console.log('disturbed: once more\n')
+  }
 }
+
+const reports: AgreementReport[] = []
+for (const point of points) reports.push(await undisturbed(point))
 const [first] = reports
 if (first !== undefined && !process.argv.includes('--no-write')) {
   const json = reportJson({ ...first, points: reports.flatMap((report) => report.points) })

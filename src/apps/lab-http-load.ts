@@ -27,15 +27,24 @@ export interface HttpLoadPlan {
   readonly onProgress?: (nowMs: number) => void
 }
 
-/** What came of the measured requests. */
+/** What came of the requests. */
 export interface HttpLoadResult {
+  /** Measured ones that ended well, in order of their sending. */
   readonly served: readonly Served[]
+  /** All that an endpoint took, those of the warm-up included, each arrived when it was sent; in order of time. */
+  readonly placed: readonly PlacedArrival[]
   /** Those without a whole answer, by what happened. */
   readonly failures: ReadonlyMap<string, number>
   /** How late each request was sent, in real milliseconds. */
   readonly lateMs: readonly number[]
   /** Real milliseconds from the start to the last answer. */
   readonly tookMs: number
+}
+
+/** A request with the endpoint that it went to. */
+export interface PlacedArrival {
+  readonly arrival: Arrival
+  readonly endpoint: number
 }
 
 /** More requests under way than this are no load that a fleet carries. */
@@ -65,6 +74,7 @@ class HttpLoad {
   /** Answers as they came, by the seed of the segment they stand for: what later prompts of the session repeat. */
   readonly #answers = new Map<number, Buffer>()
   readonly #served: Served[] = []
+  readonly #placed: PlacedArrival[] = []
   readonly #failures = new Map<string, number>()
   readonly #lateMs: number[] = []
   readonly #startMs: number
@@ -192,11 +202,13 @@ class HttpLoad {
     const { workload, endpointOf } = this.#plan
     const seed = arrival.answer?.seed ?? -1
     if (workload.onFinished !== undefined) this.#answers.set(seed, Buffer.from(answer.text))
+    const index = endpointOf(endpoint)
+    this.#placed.push({ arrival: { ...arrival, atMs: sentMs }, endpoint: index })
     if (!this.#isMeasured(arrival)) return
     const { promptTokens, cachedTokens, outputTokens } = answer
     this.#served.push({
       name: seed,
-      endpoint: endpointOf(endpoint),
+      endpoint: index,
       sentMs,
       firstTokenMs: firstMs,
       lastTokenMs: lastMs,
@@ -217,6 +229,7 @@ class HttpLoad {
   #end(): void {
     this.#settle?.resolve({
       served: this.#served.toSorted((a, b) => a.sentMs - b.sentMs),
+      placed: this.#placed.toSorted((a, b) => a.arrival.atMs - b.arrival.atMs),
       failures: this.#failures,
       lateMs: this.#lateMs,
       tookMs: this.#plan.clock.nowMs() - this.#startMs,

@@ -7,11 +7,12 @@ import { ownArm } from '#lab/arms/own-profiles.ts'
 import { withLaterArrivals } from '#lab/later-arrivals.ts'
 import { mean, percentile } from '#lab/percentile.ts'
 import { serveArm, settingsOf } from '#lab/run.ts'
+import { VirtualFleet } from '#lab/virtual-fleet.ts'
 import type { WorkloadDefinition } from '#lab/workload/workload.ts'
 import type { EngineSettings } from '#sim/model/engine-settings.ts'
 import type { SimOptions } from '#sim/options.ts'
 import { type LabGateway, startLabGateway } from './lab-gateway.ts'
-import { sendWorkload } from './lab-http-load.ts'
+import { type PlacedArrival, sendWorkload } from './lab-http-load.ts'
 import { type SimulatorFleet, startSimulatorFleet } from './simulator-fleet.ts'
 
 /** One list of requests for one profile. */
@@ -33,6 +34,8 @@ export interface HttpRunPlan {
 /** What came of one list of requests. */
 export interface HttpRun {
   readonly served: readonly Served[]
+  /** The same requests in virtual time, on the same endpoints at the same times. */
+  readonly asPlaced: readonly Served[]
   readonly conditions: HttpConditions
 }
 
@@ -75,7 +78,7 @@ async function measured(plan: HttpRunPlan, { fleets, gateway, ports, clock, onPr
   const { warmUpMs, timeFactor } = plan
   const [loadAverage = Number.NaN] = loadavg()
   const before = await cpuTimes(fleets, gateway)
-  const { served, failures, lateMs, tookMs } = await sendWorkload({
+  const { served, placed, failures, lateMs, tookMs } = await sendWorkload({
     workload: plan.workload.create(setupOf(plan)),
     port: gateway.port,
     model,
@@ -91,6 +94,7 @@ async function measured(plan: HttpRunPlan, { fleets, gateway, ports, clock, onPr
   const log = await gateway.close()
   return {
     served,
+    asPlaced: servedAsPlaced(plan, placed, served),
     conditions: {
       loadAverage,
       gatewayCores: cores((times) => times.gatewayMs),
@@ -101,6 +105,22 @@ async function measured(plan: HttpRunPlan, { fleets, gateway, ports, clock, onPr
       failures: Object.fromEntries(failures),
     },
   }
+}
+
+/** What the engines would have done in virtual time with what they got. */
+function servedAsPlaced(
+  { workload }: HttpRunPlan,
+  placed: readonly PlacedArrival[],
+  measuredOnes: readonly Served[],
+): readonly Served[] {
+  const names = new Set(measuredOnes.map(({ name }) => name))
+  const endpoints = new Map(placed.map(({ arrival, endpoint }) => [arrival, endpoint]))
+  const arrivals = placed.map(({ arrival }) => arrival)
+  const calls = new VirtualFleet(settingsOf(workload)).serve(arrivals, (arrival) => endpoints.get(arrival) ?? -1)
+  return calls
+    .map((call, i) => ({ call, ...placed[i]! }))
+    .filter(({ arrival }) => names.has(arrival.answer?.seed ?? -1))
+    .map(servedFrom)
 }
 
 interface CpuTimes {

@@ -111,6 +111,7 @@ async function runPoint(plan: PointPlan, options: LabHttpOptions, output: LabOut
     runs.push({
       seed,
       http: http.served,
+      asPlaced: http.asPlaced,
       virtual: runInVirtualTime(seeded),
       again: Array.from({ length: repeats }, (_, i) => runInVirtualTime(seeded, i + 1)),
     })

@@ -45,3 +45,11 @@ export interface AgreementReport {
   readonly processors: number
   readonly points: readonly AgreementPoint[]
 }
+
+/** Real milliseconds within which 99 of 100 requests are sent, and sent on, where nothing else keeps the processors. */
+const calmMs = 10
+
+/** Whether the machine was too busy for figures that mean something. */
+export function isDisturbed({ conditions }: AgreementPoint): boolean {
+  return conditions.some(({ late, gateway }) => late.p99Ms > calmMs || gateway.p99Ms > calmMs)
+}

@@ -32,7 +32,7 @@ function served(slowness: number, endpointOf: (index: number) => number = (index
 }
 
 function runOf(http: readonly Served[]): AgreementRun {
-  return { seed: 1, http, virtual: served(1), again: [served(1), served(1.1)] }
+  return { seed: 1, http, asPlaced: served(1), virtual: served(1), again: [served(1), served(1.1)] }
 }
 
 function definition(name: string): WorkloadDefinition {
@@ -162,11 +162,14 @@ test('the report says under which conditions it was made, and how far both agree
     points: [point],
   }
   const text = agreementPointText(point)
-  assert.match(text, /^TTFT mean +55\.0 ms +50\.0 ms +1\.100 +1\.000 to 1\.100$/m)
+  assert.match(text, /^TTFT mean +55\.0 ms +50\.0 ms +1\.100 +1\.000 to 1\.100 +1\.100$/m)
   assert.match(text, /^agree within 10\.0 %/m)
   assert.match(text, /time factor 4: .* count 4 times/)
   assert.match(text, /gateway 0\.50, engines 0\.30/, 'the worst of the seeds')
   assert.match(text, /^failed: 2 broken off$/m)
+  assert.doesNotMatch(text, /busy/)
+  const late = { ...conditions, late: { meanMs: 3, p99Ms: 40 } }
+  assert.match(agreementPointText({ ...point, conditions: [conditions, late] }), /^This machine was busy/m)
   assert.match(agreementHead(report), /^gateway, seeds 101, 1 s of warm-up/)
   assert.match(agreementPage(report), /<h2>zipf<\/h2>/)
   assert.match(

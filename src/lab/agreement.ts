@@ -81,6 +81,8 @@ export interface AgreementRun {
   readonly seed: number
   /** By the real gateway over HTTP. */
   readonly http: readonly Served[]
+  /** By the engines in virtual time, on the endpoints and at the times of `http`. */
+  readonly asPlaced: readonly Served[]
   /** By the gateway's scheduler in virtual time. */
   readonly virtual: readonly Served[]
   /** In virtual time again, each time with arrivals that are a little later: what chance does. */
@@ -95,6 +97,8 @@ export interface AgreementRow {
   readonly virtual: number
   /** HTTP over virtual, geometric mean over the seeds. */
   readonly ratio: number
+  /** HTTP over virtual time on the endpoints and at the times of HTTP: what placement has no part in. */
+  readonly asPlaced: number
   /** Least and greatest of the same ratio of the runs with later arrivals. */
   readonly chance: readonly [number, number]
 }
@@ -152,8 +156,9 @@ const quantities: readonly Quantity[] = [
 
 /** Compares the ways in which the same requests were served. Takes one run for each seed, at least one. */
 export function agreementOf(runs: readonly AgreementRun[], frame: SideFrame): Agreement {
-  const sides = runs.map(({ http, virtual, again }) => ({
+  const sides = runs.map(({ http, asPlaced, virtual, again }) => ({
     http: sideOf(http, frame),
+    asPlaced: sideOf(asPlaced, frame),
     virtual: sideOf(virtual, frame),
     again: again.map((served) => sideOf(served, frame)),
   }))
@@ -169,6 +174,7 @@ export function agreementOf(runs: readonly AgreementRun[], frame: SideFrame): Ag
       http: meanOf(sides.map(({ http }) => of(http))),
       virtual: meanOf(sides.map(({ virtual }) => of(virtual))),
       ratio: ratioOf(({ http }) => http),
+      asPlaced: geometricMean(sides.map(({ http, asPlaced }) => quotient(http, asPlaced, of))),
       chance: [Math.min(...chances), Math.max(...chances)],
     }
     return { row, counts }

@@ -15,6 +15,28 @@ export interface RecordSetup {
   readonly measuredMs: number
 }
 
+const noBlocks = new Float64Array(0)
+
+/** Without what says which tokens it has: that is most of a request, and a long run has many. */
+function withoutPrompt({ atMs, group, tenant, answer, request: { promptTokens, outputTokens } }: Arrival): Arrival {
+  const request = { promptTokens, outputTokens, blockHashes: noBlocks }
+  const named = { ...(tenant === undefined ? {} : { tenant }), ...(answer === undefined ? {} : { answer }) }
+  return { atMs, group, ...named, request }
+}
+
+/** What figures are computed from, and nothing else of a request that has ended. */
+function figuresOf({ arrival, endpoint, call }: Placed): Placed {
+  const slim = withoutPrompt(arrival)
+  const { number, phase, producedTokens, cachedTokens, preemptions, arrivedMs, admittedMs, firstTokenMs, lastTokenMs } =
+    call
+  const counts = { number, phase, producedTokens, cachedTokens, preemptions }
+  return {
+    arrival: slim,
+    endpoint,
+    call: { request: slim.request, ...counts, arrivedMs, admittedMs, firstTokenMs, lastTokenMs },
+  }
+}
+
 /** Writes down what a run does, of the requests that arrive after its warm-up. */
 export class RunRecord {
   readonly #setup: RecordSetup
@@ -59,11 +81,11 @@ export class RunRecord {
   }
 
   addFinished(placed: Placed): void {
-    if (this.#isMeasured(placed.arrival)) this.#finished.push(placed)
+    if (this.#isMeasured(placed.arrival)) this.#finished.push(figuresOf(placed))
   }
 
   addFailed(arrival: Arrival): void {
-    if (this.#isMeasured(arrival)) this.#failed.push(arrival)
+    if (this.#isMeasured(arrival)) this.#failed.push(withoutPrompt(arrival))
   }
 
   addStep({ startMs, endMs, decodes }: EngineStep): void {

@@ -93,8 +93,8 @@ class Run {
   /** In order of time: all wait equally long. */
   readonly #retries: Retry[] = []
   readonly #record: RunRecord
-  /** Of each engine, what was sent there, by the number of the call. */
-  readonly #sent: readonly Sent[][]
+  /** Of each engine, what was sent there and has not ended, by the number of the call. */
+  readonly #sent: readonly Map<number, Sent>[]
   #came = 0
   #finished = 0
   #failed = 0
@@ -106,7 +106,7 @@ class Run {
     const settings = settingsOf(workload, arm.poolsCaches === true)
     const blockSize = settings[0]?.blockSize ?? 1
     this.#setup = setup
-    this.#sent = settings.map(() => [])
+    this.#sent = settings.map(() => new Map())
     this.#record = new RunRecord({ settings, warmUpMs, measuredMs })
     this.#fleet = new VirtualFleet(
       settings,
@@ -182,7 +182,7 @@ class Run {
     this.#record.addPlacement(arrival, fleet, endpoint)
     const call = fleet.submit(endpoint, arrival)
     gateway.view.count(endpoint, 1)
-    this.#sent[endpoint]?.push({ ...attempt, placed: { arrival, endpoint, call } })
+    this.#sent[endpoint]?.set(call.number, { ...attempt, placed: { arrival, endpoint, call } })
     if (attempt.tries === 0) this.#record.sample(arrival, fleet)
   }
 
@@ -202,12 +202,12 @@ class Run {
   }
 
   #onFirstToken(engine: number, call: EngineCall, atMs: number): void {
-    const sent = this.#sent[engine]?.[call.number]
+    const sent = this.#sent[engine]?.get(call.number)
     sent?.gateway.arm.onFirstToken?.(sent.placed, atMs)
   }
 
   #onFinished(engine: number, call: EngineCall, atMs: number): void {
-    const sent = this.#sent[engine]?.[call.number]
+    const sent = this.#take(engine, call)
     if (sent === undefined) return
     sent.gateway.view.count(engine, -1)
     this.#finished++
@@ -218,13 +218,20 @@ class Run {
 
   /** An answer that has begun is lost to the client; a request without one goes elsewhere. */
   #onBroken(engine: number, call: EngineCall, atMs: number): void {
-    const sent = this.#sent[engine]?.[call.number]
+    const sent = this.#take(engine, call)
     if (sent === undefined) return
     sent.gateway.view.count(engine, -1)
     tellFailed(sent.gateway.arm, sent.placed, atMs)
     const isRetried = call.producedTokens === 0 && sent.broken < mostRetries.afterSent
     if (isRetried) this.#tryAgain({ ...sent, broken: sent.broken + 1 }, engine, atMs)
     else this.#fail(sent.arrival)
+  }
+
+  /** It has ended there. */
+  #take(engine: number, { number }: EngineCall): Sent | undefined {
+    const sent = this.#sent[engine]?.get(number)
+    this.#sent[engine]?.delete(number)
+    return sent
   }
 
   #tryAgain({ arrival, gateway, tries, broken }: Attempt, endpoint: number, nowMs: number): void {

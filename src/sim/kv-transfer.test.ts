@@ -96,6 +96,18 @@ test('SGLang: both halves meet in a room, whoever comes first', () =>
     }
   }))
 
+test('SGLang: a room that is taken again fails who was there, and keeps the newcomer', () =>
+  withPair({ engine: 'sglang' }, async (prefill, decode) => {
+    const bootstrap = { bootstrap_host: '127.0.0.1', bootstrap_port: prefill.port, bootstrap_room: 7 }
+    const earlier = post(prefill, '/v1/chat/completions', { ...CHAT, ...bootstrap })
+    await until(() => prefill.stats().finished === 1, 'the first waits in the room')
+    const later = post(prefill, '/v1/chat/completions', { ...CHAT, ...bootstrap })
+    assert.equal((await earlier).status, 500)
+    const decoded = await post(decode, '/v1/chat/completions', { ...CHAT, ...bootstrap })
+    assert.deepEqual([decoded.status, (await later).status], [200, 200])
+    await until(() => prefill.stats().usedBlocks === 0, 'freed')
+  }))
+
 test('SGLang: a half whose client leaves frees its place, and one without a room is refused', () =>
   withPair({ engine: 'sglang' }, async (prefill) => {
     const bootstrap = { bootstrap_host: '127.0.0.1', bootstrap_port: prefill.port, bootstrap_room: 9 }

@@ -386,3 +386,24 @@ test('a sink hears of blocks with their tokens, of the clear with the next step,
     ['cleared', 'stored', 'step'],
   )
 })
+
+test('who throws when told costs nobody else a token', () => {
+  const { engine, clock } = engineWith()
+  const work = {
+    promptTokens: tokenize('x'),
+    outputTokens: 1,
+    endsBy: 'length',
+    adapter: undefined,
+    cacheSalt: '',
+  } as const
+  engine.submit({
+    ...work,
+    onDone: () => {
+      throw new Error('told')
+    },
+  })
+  const other = submit(engine, clock, { tokens: 1 })
+  assert.throws(() => clock.advance(100), /told/)
+  clock.advance(100)
+  assert.ok(other.isDone)
+})

@@ -13,6 +13,9 @@ const never = Number.POSITIVE_INFINITY
 /** Tokens after which one turn of the event loop ends, so that catching up (or a token time of zero) lets others in between. */
 const TOKENS_PER_TURN = 512
 
+/** Longer ones overflow Node's timers; one that fires early is set again. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 /** Most steps whose tokens are told together by an engine that merges tokens. */
 const MERGED_STEPS = 16
 
@@ -226,17 +229,21 @@ export class LiveEngine {
   }
 
   #arm(): void {
-    const dueMs = this.#group.nextEventMs
+    // Something is left to tell only when a listener threw.
+    const dueMs = this.#listed.length > 0 && !this.#isTelling ? this.#nowMs : this.#group.nextEventMs
     if (dueMs === this.#timerDueMs && this.#timer !== undefined) return
     this.#timer?.cancel()
     this.#timer = undefined
     this.#timerDueMs = dueMs
     if (dueMs === never) return
-    const delayMs = Math.max(0, (dueMs - this.nowMs()) / this.settings.timeFactor)
+    const delayMs = Math.min(LONGEST_TIMER_MS, Math.max(0, (dueMs - this.nowMs()) / this.settings.timeFactor))
     this.#timer = this.#clock.after(delayMs, () => {
       this.#timer = undefined
-      this.#catchUp()
-      this.#arm()
+      try {
+        this.#catchUp()
+      } finally {
+        this.#arm()
+      }
     })
   }
 
@@ -290,14 +297,16 @@ export class LiveEngine {
   #tell(): void {
     if (this.#isTelling || this.#isAdvancing) return
     this.#isTelling = true
+    let count = 0
     try {
-      for (let i = 0; i < this.#listed.length; i++) {
-        const ticket = this.#listed[i]!
+      while (count < this.#listed.length) {
+        const ticket = this.#listed[count++]!
         ticket.isListed = false
         this.#tellOne(ticket)
       }
     } finally {
-      this.#listed.length = 0
+      // Who throws when told does not cost those after it: they are told in the next turn.
+      this.#listed.splice(0, count)
       this.#isTelling = false
     }
   }

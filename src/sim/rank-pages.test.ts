@@ -8,7 +8,7 @@ import { get, post } from './test-client.ts'
 const PAGES = [
   ['vllm', '/metrics', /^vllm:kv_cache_usage_perc\{.*engine="[01]".*\} (\S+)$/gm, {}],
   ['vllm', '/metrics', /^vllm:gpu_cache_usage_perc\{.*\} (\S+)$/gm, { vllmMetrics: 'old' }],
-  ['sglang', '/metrics', /^sglang:token_usage\{.*\} (\S+)$/gm, {}],
+  ['sglang', '/metrics', /^sglang:token_usage\{dp_rank="[01]".*\} (\S+)$/gm, {}],
   ['triton', '/metrics', /^nv_trt_llm_kv_cache_block_metrics\{kv_cache_block_type="fraction".*\} (\S+)$/gm, {}],
   ['trtllm', '/prometheus/metrics', /^trtllm_kv_cache_utilization\{.*\} (\S+)$/gm, {}],
 ] as const satisfies readonly (readonly [string, string, RegExp, SimOptions])[]
@@ -29,3 +29,24 @@ for (const [engine, path, series, more] of PAGES) {
     }
   })
 }
+
+test('SGLang tells the load of every rank, and takes the rank from the header', async () => {
+  const sim = await startSim({ engine: 'sglang', models: ['m'], ranks: 2, ttftMs: 60_000, maxModelLen: 64 })
+  try {
+    const headers = { 'x-data-parallel-rank': '1' }
+    void post(sim, '/v1/completions', { model: 'm', prompt: 'x' }, headers).catch(() => undefined)
+    while (sim.stats().running < 1) await new Promise((resolve) => setImmediate(resolve))
+    const { loads } = JSON.parse(await get(sim, '/v1/loads')) as { loads: Record<string, number>[] }
+    assert.deepEqual(
+      loads.map(({ dp_rank: rank, num_running_reqs: running }) => [rank, running]),
+      [
+        [0, 0],
+        [1, 1],
+      ],
+    )
+    const refused = await post(sim, '/v1/completions', { model: 'm', prompt: 'x' }, { 'x-data-parallel-rank': '2' })
+    assert.equal(refused.status, 400)
+  } finally {
+    await sim.close()
+  }
+})

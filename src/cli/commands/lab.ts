@@ -256,7 +256,8 @@ function output(): LabOutput {
   return {
     print: (text) => void process.stdout.write(text),
     progress: showProgress,
-    width: process.stdout.isTTY ? process.stdout.columns : defaultWidth,
+    // A terminal that does not know its size says 0.
+    width: (process.stdout.isTTY ? process.stdout.columns : 0) || defaultWidth,
   }
 }
 
@@ -273,7 +274,8 @@ async function orUsageError(command: Command, work: Promise<unknown>): Promise<v
 
 /** One line that the next one replaces; nothing where standard error is not a terminal. */
 function showProgress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${line.slice(0, process.stderr.columns - 1)}`)
+  if (process.stderr.isTTY)
+    process.stderr.write(`\r\u001b[K${line.slice(0, (process.stderr.columns || defaultWidth) - 1)}`)
 }
 
 function addNames(text: string, before: readonly string[] = []): string[] {

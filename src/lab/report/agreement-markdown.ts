@@ -9,6 +9,7 @@ import {
   chanceText,
   conditionsText,
 } from './agreement-text.ts'
+import { fixed } from './figures.ts'
 
 function table(rows: readonly (readonly string[])[]): string {
   const [head = [], ...body] = rows
@@ -56,13 +57,14 @@ export function agreementMarkdown(report: AgreementReport, command: string): str
       `${point.fleet}: ${agreementLine(point.agreement)}.`,
       conditionsText(point).replaceAll('\n', '; '),
       table([
-        ['', 'HTTP', 'virtual', 'ratio', 'by chance'],
+        ['', 'HTTP', 'virtual', 'ratio', 'by chance', 'as placed'],
         ...point.agreement.rows.map((row) => [
           row.figure,
           agreementValue(row.http, row),
           agreementValue(row.virtual, row),
           agreementRatio(row),
           chanceText(row),
+          fixed(row.asPlaced, 3),
         ]),
       ]),
     ]),

@@ -8,6 +8,7 @@ import {
   chanceText,
   conditionsText,
 } from './agreement-text.ts'
+import { fixed } from './figures.ts'
 import { figure, page, pageTable, paragraph } from './page.ts'
 
 /** The times to first token of both ways, over the part of the requests that had theirs sooner. */
@@ -39,13 +40,14 @@ export function agreementPage(report: AgreementReport): string {
       paragraph(conditionsText(point), 'soft'),
       figure(smallLineChart(ttftChart(point)), 'First seed. The upper line is slower.'),
       pageTable([
-        ['', 'HTTP', 'virtual', 'ratio', 'by chance'],
+        ['', 'HTTP', 'virtual', 'ratio', 'by chance', 'as placed'],
         ...point.agreement.rows.map((row) => [
           row.figure,
           agreementValue(row.http, row),
           agreementValue(row.virtual, row),
           agreementRatio(row),
           chanceText(row),
+          fixed(row.asPlaced, 3),
         ]),
       ]),
     ]),

@@ -1,5 +1,11 @@
 import type { Agreement, AgreementRow } from '#lab/agreement.ts'
-import type { AgreementPoint, AgreementReport, HttpConditions, MeanAndTail } from '#lab/agreement-report.ts'
+import {
+  type AgreementPoint,
+  type AgreementReport,
+  type HttpConditions,
+  isDisturbed,
+  type MeanAndTail,
+} from '#lab/agreement-report.ts'
 import { fixed, share } from './figures.ts'
 import { textTable } from './text-table.ts'
 
@@ -65,6 +71,9 @@ export function conditionsText(point: AgreementPoint): string {
     `processors: gateway ${cores((each) => each.gatewayCores)}, engines ${cores((each) => each.enginesCores)}, ` +
       `clients ${cores((each) => each.clientsCores)} (load average before ${cores((each) => each.loadAverage)}); requests sent ${times(({ late }) => late)} late, ` +
       `at the gateway for ${times(({ gateway }) => gateway)}`,
+    ...(isDisturbed(point)
+      ? ['This machine was busy: requests were held up here, so the figures say little. Run it again.']
+      : []),
     ...(failures.length === 0 ? [] : [`failed: ${failures.map(([what, count]) => `${count} ${what}`).join(', ')}`]),
   ].join('\n')
 }
@@ -79,6 +88,7 @@ export function agreementPointText(point: AgreementPoint): string {
     { head: 'virtual', cells: rows.map((row) => agreementValue(row.virtual, row)) },
     { head: 'ratio', cells: rows.map(agreementRatio) },
     { head: 'by chance', cells: rows.map(chanceText) },
+    { head: 'as placed', cells: rows.map(({ asPlaced }) => fixed(asPlaced, 3)) },
   ])
   const title = `${workload}, ${load} ${unit} (${fleet})`
   return `${title}\n${table}\n${agreementLine(agreement)}\n${conditionsText(point)}\n`

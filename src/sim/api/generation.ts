@@ -194,12 +194,12 @@ function workOf(
 }
 
 /**
- * The data-parallel rank a call asks for: vLLM reads a header (what is no number it ignores), SGLang a field of the body. A
+ * The data-parallel rank a call asks for: vLLM and SGLang read a header (what is no number is ignored), SGLang a field of the body, too. A
  * problem when it is not there.
  */
 function askedRank({ core, call }: Exchange, body: Asked['body']): number | undefined | Problem {
   const { engine, ranks } = core.settings
-  const header = engine === 'vllm' ? call.headers.get('x-data-parallel-rank')?.trim() : undefined
+  const header = engine === 'vllm' || engine === 'sglang' ? call.headers.get('x-data-parallel-rank')?.trim() : undefined
   const field = engine === 'sglang' ? numberOf(body['routed_dp_rank'] ?? body['data_parallel_rank']) : undefined
   const rank = header !== undefined && /^[+-]?\d+$/.test(header) ? Number(header) : field
   if (rank === undefined || (Number.isInteger(rank) && rank >= 0 && rank < ranks)) return rank

@@ -91,6 +91,13 @@ test('SGLang announces block by block, each with the one before as its parent', 
   assert.deepEqual(taken.at(-1), { type: 'BlockRemoved', names: [12n], medium: 'GPU' })
 })
 
+test('SGLang announces as many blocks as a long prompt has in pages of one token', () => {
+  const rank = rankEvents({ encoding: 'sglang' })
+  const hashes = Array.from({ length: 300_000 }, (_, i) => i)
+  rank.stored(blocks({ hashes, blockSize: 1, tokenIds: new Uint32Array(hashes.length) }))
+  assert.equal(rank.take(0)?.events.length, hashes.length)
+})
+
 test('engine names: removals and later runs name a block as it was announced, until its last copy is gone', () => {
   for (const options of [
     { blockHashes: 'engine' },

@@ -32,7 +32,7 @@ export class RankEvents {
 
   stored(blocks: StoredBlocks): void {
     this.#clears = 0
-    this.#events.push(...this.#toEvents(blocks, this.#namer))
+    for (const event of this.#toEvents(blocks, this.#namer)) this.#events.push(event)
   }
 
   removed(hash: number): void {

@@ -9,6 +9,7 @@ interface Offer {
   readonly tokens: number
   readonly timer: Timer
   readonly onFetched: () => void
+  readonly onExpired: () => void
 }
 
 /** Most offers at one time; further ones are not taken. */
@@ -27,19 +28,31 @@ export class KvOffers {
     this.#clock = clock
   }
 
-  /** Holds the blocks of tickets under a key; `onFetched` or `onExpired` is called when that ends. False when there are too many. */
+  /**
+   * Holds the blocks of tickets under a key; `onFetched` or `onExpired` is called when that ends. False when there are too many. What
+   * was held under the same key expires.
+   */
   add(
     key: string,
     tickets: readonly Ticket[],
     hold: { readonly forMs: number; onFetched(): void; onExpired(): void },
   ): boolean {
+    const before = this.#byKey.get(key)
+    this.#end(key)
+    before?.onExpired()
     if (this.#byKey.size >= MAX_OFFERS) return false
     const timer = this.#clock.after(hold.forMs, () => {
       this.#end(key)
       hold.onExpired()
     })
     const tokens = tickets.reduce((sum, { work }) => sum + work.promptTokens.length, 0)
-    this.#byKey.set(key, { tickets, tokens, timer, onFetched: () => hold.onFetched() })
+    this.#byKey.set(key, {
+      tickets,
+      tokens,
+      timer,
+      onFetched: () => hold.onFetched(),
+      onExpired: () => hold.onExpired(),
+    })
     for (const listener of this.#waiting.get(key) ?? []) listener()
     this.#waiting.delete(key)
     return true
@@ -142,7 +155,7 @@ export async function askForKv(place: KvPlace, waitMs = 0): Promise<number | und
     const response = await fetch(urlOf(place, waitMs > 0 ? `&wait=${waitMs}` : ''))
     const value: unknown = await response.json()
     if (!response.ok || typeof value !== 'object' || value === null || !('tokens' in value)) return undefined
-    return Number(value.tokens)
+    return Number.isSafeInteger(value.tokens) ? Number(value.tokens) : undefined
   } catch {
     return undefined
   }

@@ -1,5 +1,6 @@
 import type { SimCore } from '#sim/api/exchange.ts'
 import { oneTwoFive } from '#sim/histogram.ts'
+import type { EngineStats } from '#sim/live-engine.ts'
 import { type Labels, MetricsPage, pythonNumber, type Sample } from '#sim/metrics-page.ts'
 import type { EngineHistograms, HistogramBounds } from './engine-histograms.ts'
 
@@ -17,12 +18,21 @@ export function sglangBounds(maxModelLen: number): HistogramBounds {
   }
 }
 
-/** The `/metrics` page of an SGLang server with one scheduler, as `--enable-metrics` shows it. */
+/** The `/metrics` page of an SGLang server, as `--enable-metrics` shows it: gauges of each data-parallel rank where there are several. */
 export function sglangMetricsPage(core: SimCore, histograms: EngineHistograms): string {
   const model: Labels = { model_name: core.settings.baseModel }
-  const rank: Labels = { ...model, engine_type: 'unified', moe_ep_rank: '0', pp_rank: '0', tp_rank: '0' }
+  const { role } = core.settings.live.model
+  const engineType = role === 'both' ? 'unified' : role
+  const scheduler: Labels = { ...model, engine_type: engineType, moe_ep_rank: '0', pp_rank: '0', tp_rank: '0' }
+  const ranks = core.engine.rankStats().map((stats, rank) => ({
+    labels: core.engine.rankCount === 1 ? scheduler : { dp_rank: String(rank), ...scheduler },
+    rows: gaugeRows(core, stats),
+  }))
   const page = new MetricsPage({ number: pythonNumber, hasHelp: true })
-  for (const [name, help, value] of gaugeRows(core)) page.gauge(`sglang:${name}`, help, [{ labels: rank, value }])
+  for (const [i, [name, help]] of (ranks[0]?.rows ?? []).entries()) {
+    const samples = ranks.map(({ labels, rows }) => ({ labels, value: rows[i]?.[2] ?? 0 }))
+    page.gauge(`sglang:${name}`, help, samples)
+  }
   const { blockSize, kvBlocks } = core.settings
   page.gauge('sglang:cache_config_info', 'Information of the cache configuration.', [
     { labels: { ...model, num_pages: String(kvBlocks), page_size: String(blockSize) }, value: 1 },
@@ -50,8 +60,8 @@ export function sglangMetricsPage(core: SimCore, histograms: EngineHistograms): 
   return page.toString()
 }
 
-function gaugeRows(core: SimCore): readonly (readonly [string, string, number])[] {
-  const { running, waiting, usedBlocks, totalBlocks, kvUse, promptTokens, cachedTokens } = core.engine.stats()
+function gaugeRows(core: SimCore, stats: EngineStats): readonly (readonly [string, string, number])[] {
+  const { running, waiting, usedBlocks, totalBlocks, kvUse, promptTokens, cachedTokens } = stats
   const { blockSize, maxModelLen, maxLoras } = core.settings
   const usedAdapters = core.engine.activeAdapters().length
   return [

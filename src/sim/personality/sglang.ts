@@ -84,7 +84,7 @@ function adminRoutes(core: SimCore, protocol: Protocol, page: () => string): Rou
     ...['/server_info', '/get_server_info'].map((path) =>
       adminRoute('GET', path, ({ reply }) => reply.json(200, serverInfo(core))),
     ),
-    adminRoute('GET', '/v1/loads', ({ reply }) => reply.json(200, { loads: [loadOf(core)] })),
+    adminRoute('GET', '/v1/loads', ({ reply }) => reply.json(200, { loads: loadsOf(core) })),
     adminRoute('GET', '/v1/models', ({ reply }) => reply.json(200, { object: 'list', data: modelCards(core) })),
     adminRoute('GET', '/metrics', ({ reply }) =>
       reply.send(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, page()),
@@ -186,19 +186,19 @@ function serverInfo(core: SimCore): unknown {
     context_length: maxModelLen,
     max_running_requests: maxNumSeqs,
     max_total_num_tokens: kvBlocks * blockSize,
-    internal_states: [loadOf(core)],
+    internal_states: loadsOf(core),
     version: VERSION,
   }
 }
 
-function loadOf(core: SimCore): Readonly<Record<string, number>> {
-  const { running, waiting, usedBlocks, kvUse } = core.engine.stats()
+/** Of each data-parallel rank. */
+function loadsOf(core: SimCore): readonly Readonly<Record<string, number>>[] {
   const { blockSize } = core.settings
-  return {
-    dp_rank: 0,
+  return core.engine.rankStats().map(({ running, waiting, usedBlocks, kvUse }, rank) => ({
+    dp_rank: rank,
     num_running_reqs: running,
     num_waiting_reqs: waiting,
     num_used_tokens: usedBlocks * blockSize,
     token_usage: kvUse,
-  }
+  }))
 }
