@@ -115,9 +115,9 @@ export function calibrationPage(calibration: Calibration): string {
     `Seeds ${calibrationSeeds.join(', ')}, in this order; plot and tables of the stages show the first.`,
     table(['', 'wanted', 'found, by seed', 'seeds as wanted'], checkLadder(arms).map(checkRow)),
     'Wanted are the published 6,228 to 7,056 tok/s of a blind balancer with some room, and the published 13,528 to 14,941 tok/s ' +
-      'of prefix affinity give or take 15 %. The knee is the first load that gives 90 % of the mean output at 40 to 60 requests ' +
-      'per second, read the same way from the published stages, of which there is none between 15 and 25 or 30 and 40. Since ' +
-      'that says little about what lies near 90 %, the output at 15 requests per second is compared too, give or take 15 %.',
+      'of prefix affinity give or take 15 %. The knee is the load that gives 90 % of the mean output at 40 to 60 requests ' +
+      'per second, in proportion between the stages on either side, read the same way from the published stages (of which there is ' +
+      'none between 15 and 25 or 30 and 40) and wanted give or take 15 %. So is the output at 15 requests per second.',
     ['Where the model and the measurements differ:', ...differences].join('\n* ').replace(':\n', ':\n\n'),
     ...sections,
     '### How much hangs on one coefficient',
@@ -136,10 +136,8 @@ export function calibrationPage(calibration: Calibration): string {
 }
 
 const differences = [
-  'Where the knee of a blind arm is hangs on noise: what was measured at 15 requests per second is 91 % of the plateau, round ' +
-    'robin is between 89 and 94 % here, so that it falls on either side of 90 %. Random placement has no knee at 15: one engine ' +
-    'of eight gets a third more requests than the mean, and the stage ends with it. The service that was measured must ' +
-    'have been more even.',
+  'Random placement has its knee later than what was measured as blind: one engine of eight gets a third more requests than ' +
+    'the mean at 15 requests per second, and the stage ends with it. The service that was measured must have been more even.',
   'At 40 requests per second the blind arms wait 74 s (median), measured were 20 s. The measured stage contradicts itself: ' +
     '1,520 requests of 1,000 tokens at 6,228 tok/s take 244 s, which leaves no room for nine of ten to begin within 38 s. At 49 and ' +
     '60 the two agree within a quarter.',

@@ -171,7 +171,7 @@ export function checkLadder(arms: readonly ArmResult[]): readonly Check[] {
       ),
       check(
         `${name}: load at the knee, requests/s`,
-        [knee, knee],
+        [0.85 * knee, 1.15 * knee],
         seeds.map((each) => [each.knee, each.knee] as const),
       ),
       check(

@@ -84,10 +84,18 @@ export function plateauOf(list: readonly Rated[]): {
   return { least: Math.min(...rates), mean, most: Math.max(...rates) }
 }
 
-/** The load of the first stage whose output is at least 90 % of the plateau. */
+/**
+ * The load at which output reaches 90 % of the plateau, between the first stage that gives that much and the one before it in
+ * proportion. The stages lie 5 and 10 requests per second apart: which of them is the first hangs on a percent.
+ */
 export function kneeOf(list: readonly Rated[]): number {
-  const { mean } = plateauOf(list)
-  return list.find(({ outputTokensPerSecond }) => outputTokensPerSecond >= 0.9 * mean)?.ratePerSecond ?? Number.NaN
+  const wanted = 0.9 * plateauOf(list).mean
+  const at = list.findIndex(({ outputTokensPerSecond }) => outputTokensPerSecond >= wanted)
+  const [before, after] = [list[at - 1], list[at]]
+  if (after === undefined) return Number.NaN
+  if (before === undefined) return after.ratePerSecond
+  const part = (wanted - before.outputTokensPerSecond) / (after.outputTokensPerSecond - before.outputTokensPerSecond)
+  return before.ratePerSecond + part * (after.ratePerSecond - before.ratePerSecond)
 }
 
 /** Output at the published knee of blind balancing (15 requests per second) as a part of the plateau. */
