@@ -20,6 +20,8 @@ interface Fleet {
   /** Picks and keeps the lease; returns the slot. */
   pick(given?: Partial<ScheduleRequest>): number
   readonly leases: Lease[]
+  /** Lets the scheduler see the endpoints long before: who has not reported by now does not report. */
+  notice(): void
 }
 
 function fleetOf(size: number, seed = 1): Fleet {
@@ -31,9 +33,14 @@ function fleetOf(size: number, seed = 1): Fleet {
   const snapshot = createSlotAllocator(table).assign(unassigned)
   const scheduler = createScheduler({ table, snapshot, plugins, rng, clock: manualClock(1_000_000) })
   const leases: Lease[] = []
+  const notice = (): void => {
+    const result = scheduler.pick('a/a', scheduleRequest({ nowMs: 900_000 }), [])
+    if (!isRefusal(result)) result.lease.release()
+  }
   return {
     table,
     leases,
+    notice,
     pick(given) {
       const result = scheduler.pick('a/a', scheduleRequest(given), [])
       assert.ok(!isRefusal(result))
@@ -119,6 +126,7 @@ describe('with the default profile', () => {
     fleet.table.ttftMs.set([2000, 200])
     fleet.table.tpotMs.set([100, 20])
     fleet.table.observedAtMs.set([999_000, 999_000])
+    fleet.notice()
     for (let i = 0; i < 40; i++) fleet.pick()
     const [slow = Number.NaN, fast = Number.NaN] = fleet.table.inFlight
     assert.ok(slow >= 10 && slow <= 17 && slow + fast === 40, `${slow}`)
@@ -128,6 +136,7 @@ describe('with the default profile', () => {
     const fleet = fleetOf(2)
     fleet.table.maxAdapters.set([4, 4])
     fleet.table.adapterCount.set([0, 0])
+    fleet.notice()
     const first = fleet.pick({ adapter: 3 })
     const slots = Array.from({ length: 40 }, () => fleet.pick({ adapter: 3 }))
     assert.deepEqual(new Set(slots.slice(0, 10)), new Set([first]))

@@ -68,7 +68,8 @@ export const confinements: readonly Confinement[] = [
   { modules: ['re2js'], to: ['config', 'controller', 'route'] },
   { modules: ['pino', 'prom-client'], to: ['observe'] },
   { modules: ['commander'], to: ['cli'] },
-  { modules: ['zeromq'], to: ['sim/kv-events'] },
+  { modules: ['zeromq'], to: ['sim/kv-events', 'scraper/kv-events'] },
+  { modules: ['@msgpack/msgpack'], to: ['scraper/kv-events'] },
   { modules: ['process.env'], to: ['cli', 'config/load.ts'] },
 ]
 

@@ -408,7 +408,7 @@ interface Refusal {
 }
 
 const precise =
-  "this version does not read KV events: use 'approx-prefix-cache-producer' and 'prefix-cache-scorer' instead"
+  "KV events ('kvEvents' of a model) are read for the gateway's own profile only: use 'approx-prefix-cache-producer' and 'prefix-cache-scorer' instead"
 
 const refusals: readonly Refusal[] = [
   {
@@ -512,7 +512,7 @@ plugins:
     problems: [
       `plugins[0].type: 'precise-prefix-cache-producer' cannot be used: ${precise}`,
       `plugins[1].type: 'precise-prefix-cache-scorer' cannot be used: ${precise}`,
-      "plugins[2].parameters.mode: 'mode' belongs to matching by KV events, which this version does not have: leave it out",
+      "plugins[2].parameters.mode: 'mode' belongs to matching by KV events, which this plug-in does not do: leave it out",
       "plugins[3].parameters.modelName: 'modelName' asks for a tokenizer, which this version does not have: leave it out",
       "plugins[3].parameters.vllm: 'vllm' asks for a tokenizer, which this version does not have: leave it out",
     ],

@@ -1,6 +1,6 @@
 /**
  * Serves points of the laboratory by the real gateway over HTTP and compares with virtual time:
- * `scripts/run node bench/lab/agreement.ts [--no-write]`. Takes about 20 minutes, of a machine that does nothing else, and
+ * `scripts/run node bench/lab/agreement.ts [--no-write]`. Takes about a quarter of an hour of a machine that does nothing else, and
  * rewrites docs/figures/agreement.{md,json,svg}.
  */
 import { writeFileSync } from 'node:fs'
@@ -12,8 +12,8 @@ import { reportJson } from '#lab/report/json.ts'
 const common = {
   arm: 'gateway',
   seeds: 2,
-  warmUpS: 30,
-  seconds: 60,
+  warmUpS: 20,
+  seconds: 40,
   streamInterval: 8,
   jobs: 1,
   rate: undefined,

@@ -3,6 +3,7 @@ import type { Snapshot } from '#config/snapshot.ts'
 import type { Clock } from '#core/clock.ts'
 import { Fault } from '#core/fault.ts'
 import type { AdapterIds } from '#datastore/adapter-ids.ts'
+import type { DecisionAnswer, DecisionQuery } from '#observe/decision-ring.ts'
 import { type LogSink, servePortSink } from '#observe/log-sink.ts'
 import type { SeriesAnnouncement } from '#observe/metric-columns.ts'
 import type { DataCommand, DataEvent, DataThreadData, Settled, SocketPlan, ThreadListener } from './data-messages.ts'
@@ -13,6 +14,8 @@ export interface DataHostPorts {
   readonly accessSink: LogSink
   readonly onSeries: (thread: string, series: SeriesAnnouncement) => void
   readonly onFault: (message: string, stack: string | undefined, requestId: string) => void
+  /** Where the thread asks for the tokens of prompts. */
+  readonly onPromptPort: (port: MessagePort) => void
   /** The thread has ended without being asked to: it writes nothing any more. Called at most once. */
   readonly onExit: (host: DataHost, error: Error) => void
 }
@@ -23,10 +26,16 @@ export interface DataHostPorts {
  */
 const youngGenerationMb = 16
 
-type AnyEvent = DataEvent | { readonly kind: 'log-port'; readonly port: MessagePort }
+type AnyEvent = DataEvent | { readonly kind: 'log-port' | 'prompt-port'; readonly port: MessagePort }
 
 /** What a thread may take for its end. */
 const closeLimitMs = 2000
+
+/** What a thread may take for saying what it has recorded; it may be busy. */
+const answerLimitMs = 1000
+
+/** Most questions that wait for one thread. */
+const maxAsked = 16
 
 /** Beats of the watcher without a beat of the thread after which it counts as stalled. */
 const stalledAfterBeats = 3
@@ -38,6 +47,8 @@ export class DataHost {
   readonly #ports: DataHostPorts
   readonly #heartbeat: Float64Array
   readonly #waiting = new Map<number, (settled: Settled) => void>()
+  /** Those who wait for recorded decisions. */
+  readonly #asked = new Map<number, (answer: DecisionAnswer | undefined) => void>()
   readonly #loaded: Promise<void>
   #listeners: readonly ThreadListener[] = []
   #snapshotVersion: number
@@ -121,6 +132,20 @@ export class DataHost {
     return settled
   }
 
+  /** What the thread has recorded; undefined when it does not say so in time, or is gone. */
+  decisions(query: DecisionQuery): Promise<DecisionAnswer | undefined> {
+    if (this.#isGone || !this.#isLoaded || this.#asked.size >= maxAsked) return Promise.resolve(undefined)
+    const id = this.#nextId++
+    return new Promise((resolve) => {
+      const timer = this.#ports.clock.after(answerLimitMs, () => this.#answered(id, undefined))
+      this.#asked.set(id, (answer) => {
+        timer.cancel()
+        resolve(answer)
+      })
+      this.#post({ id, kind: 'decisions', query })
+    })
+  }
+
   /** Stops accepting; resolves when every request has ended. */
   async drain(): Promise<void> {
     await this.#ask((id) => ({ id, kind: 'drain' }))
@@ -144,15 +169,26 @@ export class DataHost {
     const id = this.#nextId++
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve)
-      this.#worker.postMessage(command(id))
+      this.#post(command(id))
     })
   }
 
+  #post(command: DataCommand): void {
+    this.#worker.postMessage(command)
+  }
+
+  #answered(id: number, answer: DecisionAnswer | undefined): void {
+    this.#asked.get(id)?.(answer)
+    this.#asked.delete(id)
+  }
+
   #event(event: AnyEvent): void {
-    const { onSeries, onFault, accessSink } = this.#ports
+    const { onSeries, onFault, onPromptPort, accessSink } = this.#ports
     if (event.kind === 'series') onSeries(this.data.thread, event.series)
     else if (event.kind === 'fault') onFault(event.message, event.stack, event.requestId)
     else if (event.kind === 'log-port') servePortSink(event.port, accessSink)
+    else if (event.kind === 'prompt-port') onPromptPort(event.port)
+    else if (event.kind === 'decided') this.#answered(event.id, event.answer)
     else if (event.kind === 'done') {
       this.#listeners = event.listeners
       this.#waiting.get(event.id)?.(event)
@@ -165,6 +201,7 @@ export class DataHost {
     this.#listeners = []
     for (const resolve of this.#waiting.values()) resolve({ listeners: [], failures: [], error: goneText })
     this.#waiting.clear()
+    for (const id of this.#asked.keys()) this.#answered(id, undefined)
     if (!this.#isEnding) this.#ports.onExit(this, error)
   }
 }

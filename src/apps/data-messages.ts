@@ -1,6 +1,8 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { AdapterIds } from '#datastore/adapter-ids.ts'
+import type { DecisionAnswer, DecisionQuery } from '#observe/decision-ring.ts'
 import type { SeriesAnnouncement } from '#observe/metric-columns.ts'
+import type { ExactMemory } from './prompt-exchange.ts'
 
 /** What a data thread is started with. It opens no socket before it is told to. */
 export interface DataThreadData {
@@ -19,6 +21,8 @@ export interface DataThreadData {
   readonly sessions: SharedArrayBuffer
   /** Which prompts went where (struct/prefix-index.ts). */
   readonly prefixes: { readonly buffer: SharedArrayBuffer }
+  /** What engines tell of their caches. */
+  readonly exact: ExactMemory
   readonly metrics: SharedArrayBuffer
   /** One Float64: when the thread last ran its timers, as Clock.nowMs says. */
   readonly heartbeat: SharedArrayBuffer
@@ -72,6 +76,7 @@ export type DataCommand =
       readonly adapterIds: AdapterIds
       readonly sockets: readonly SocketPlan[]
     }
+  | { readonly id: number; readonly kind: 'decisions'; readonly query: DecisionQuery }
   | { readonly id: number; readonly kind: 'drain' }
   | { readonly id: number; readonly kind: 'close' }
 
@@ -79,5 +84,6 @@ export type DataCommand =
 export type DataEvent =
   | { readonly kind: 'loaded' }
   | ({ readonly kind: 'done'; readonly id: number } & Settled)
+  | { readonly kind: 'decided'; readonly id: number; readonly answer: DecisionAnswer }
   | { readonly kind: 'series'; readonly series: SeriesAnnouncement }
   | { readonly kind: 'fault'; readonly message: string; readonly stack: string | undefined; readonly requestId: string }

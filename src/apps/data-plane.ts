@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type OverloadCause, OverloadGuard, overloadCauses } from '#admit/overload-guard.ts'
 import { readProcessMemory } from '#admit/process-memory.ts'
 import type { Limits, ListenerPlan, Snapshot } from '#config/snapshot.ts'
+import type { ExactPorts } from '#contracts/schedule.ts'
 import type { Clock, Rng } from '#core/clock.ts'
 import { refuse } from '#core/refusal.ts'
 import type { AdapterIds } from '#datastore/adapter-ids.ts'
@@ -11,10 +12,12 @@ import { Listener } from '#listen/listener.ts'
 import { WriteBudget } from '#listen/write-budget.ts'
 import { type AccessLog, createAccessLog } from '#observe/access-log.ts'
 import { allMetrics, metrics } from '#observe/catalog.ts'
+import { type DecisionAnswer, type DecisionQuery, DecisionRing } from '#observe/decision-ring.ts'
 import { watchEventLoop } from '#observe/event-loop-delay.ts'
 import type { LogSink } from '#observe/log-sink.ts'
 import { createMetricColumns, type MetricColumns, type SeriesAnnouncement } from '#observe/metric-columns.ts'
 import { createRecorder, type Recorder } from '#observe/record-outcome.ts'
+import { DecisionLog } from '#pipeline/decision-log.ts'
 import { compileRuntime, type RuntimePorts } from '#pipeline/runtime.ts'
 import { RequestServer } from '#pipeline/serve-request.ts'
 import { plugins } from '#plugins/index.ts'
@@ -34,6 +37,8 @@ export interface DataPlanePorts {
   readonly held: SharedArrayBuffer
   readonly sessions: SharedArrayBuffer
   readonly prefixes: { readonly buffer: SharedArrayBuffer }
+  /** What engines tell of their caches. */
+  readonly exact: ExactPorts
   readonly metrics: SharedArrayBuffer
   readonly heartbeat: SharedArrayBuffer
   readonly clock: Clock
@@ -55,6 +60,9 @@ const lastWordsMs = 1000
 
 const endpointDrainNotice = 'This gateway is shutting down and the answer was not complete in time. Try again.'
 
+/** What a thread remembers of its decisions. */
+const decisionBounds = { maxCount: 256, maxBytes: 8 * 1024 * 1024 }
+
 /** Everything one thread needs to serve requests: listeners, pipeline, pools. Runs inline or in a worker alike. */
 export class DataPlane {
   readonly #ports: DataPlanePorts
@@ -71,6 +79,7 @@ export class DataPlane {
   readonly #leaving = new Set<Listener>()
   readonly #budget: WriteBudget
   readonly #overload: OverloadGuard
+  readonly #decisions = new DecisionRing(decisionBounds)
   #snapshot: Snapshot
 
   constructor(snapshot: Snapshot, adapterIds: AdapterIds, ports: DataPlanePorts) {
@@ -89,7 +98,8 @@ export class DataPlane {
     this.#tunnels = new Tunnels({ clock, budget: this.#forwarder.budget, open: openTunnels })
     const held = attachHeldLeases(ports.held, ports.index + 1)
     const table = attachEndpointTable(ports.endpoints, held)
-    this.#runtimePorts = { table, plugins, clock, rng, sessionMemory: ports.sessions, prefixMemory: ports.prefixes }
+    const { sessions: sessionMemory, prefixes: prefixMemory, exact } = ports
+    this.#runtimePorts = { table, plugins, clock, rng, sessionMemory, prefixMemory, exact }
     const heartbeat = new Float64Array(ports.heartbeat)
     this.#eventLoop = watchEventLoop({ columns: this.#columns, clock, thread, heartbeat })
     this.#overload = this.#createGuard(snapshot.limits)
@@ -99,6 +109,7 @@ export class DataPlane {
       tunnels: this.#tunnels,
       overload: this.#overload,
       recorder: this.#recorder,
+      decisions: new DecisionLog({ ring: this.#decisions, thread, clock }),
       clock,
       rng,
       newId: requestIds(),
@@ -118,6 +129,11 @@ export class DataPlane {
     return Array.from(this.#open.values(), ({ plan, listener, port }) => {
       return { name: plan.name, address: plan.address, port, tls: plan.tls !== undefined, fds: listener.fds }
     })
+  }
+
+  /** Recorded decisions, newest first. */
+  decisions(query: DecisionQuery): DecisionAnswer {
+    return this.#decisions.recent(query)
   }
 
   /** Opens those listeners of the snapshot for which there are sockets; returns those that could not be opened. */

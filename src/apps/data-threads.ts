@@ -5,12 +5,14 @@ import type { AdapterIds } from '#datastore/adapter-ids.ts'
 import { type EndpointTable, maxEndpoints } from '#datastore/endpoint-table.ts'
 import { createHeldLeases, type HeldLeases, releaseHeld } from '#datastore/held-leases.ts'
 import { checkAddress } from '#listen/address-check.ts'
+import type { DecisionAnswer, DecisionQuery } from '#observe/decision-ring.ts'
 import { metricBufferBytes } from '#observe/metric-columns.ts'
 import type { ProcessLog } from '#observe/process-log.ts'
 import { createSessionMemory } from '#struct/session-table.ts'
 import { DataHost, type DataHostPorts } from './data-host.ts'
 import type { ListenFailure, Settled, SocketPlan, ThreadListener } from './data-messages.ts'
 import { listenFault, listenHint } from './listen-fault.ts'
+import type { ExactMemory } from './prompt-exchange.ts'
 import { Respawns } from './respawns.ts'
 
 /** What the group of data threads works with. */
@@ -19,6 +21,8 @@ export interface DataThreadsPorts extends Omit<DataHostPorts, 'onExit'> {
   readonly table: EndpointTable
   /** Memory of the index of prompts (struct/prefix-index.ts). */
   readonly prefixMemory: { readonly buffer: SharedArrayBuffer }
+  /** What engines tell of their caches. */
+  readonly exact: ExactMemory
   /** Seed of the first thread; each has its own. */
   readonly seed: number
   readonly log: ProcessLog
@@ -158,6 +162,15 @@ export class DataThreads {
     })
   }
 
+  /** What each thread has recorded of its decisions; an answer is undefined when the thread does not give one in time. */
+  decisions(
+    query: DecisionQuery,
+  ): Promise<readonly { readonly thread: string; readonly answer: DecisionAnswer | undefined }[]> {
+    return Promise.all(
+      this.#seats.map(async ({ name, host }) => ({ thread: name, answer: await host?.decisions(query) })),
+    )
+  }
+
   /** Puts a snapshot in force in all threads; returns what is wrong with its listeners, undefined when nothing is. */
   async apply(snapshot: Snapshot, adapterIds: AdapterIds): Promise<string | undefined> {
     const before = new Set(this.#snapshot.listeners.map(({ name }) => name))
@@ -199,7 +212,7 @@ export class DataThreads {
   }
 
   #start(seat: Seat): DataHost {
-    const { count, table, prefixMemory, seed, onMetrics } = this.#ports
+    const { count, table, prefixMemory, exact, seed, onMetrics } = this.#ports
     const { name, held } = seat
     const index = held.holder - 1
     const metrics = new SharedArrayBuffer(metricBufferBytes)
@@ -216,6 +229,7 @@ export class DataThreads {
         held: held.buffer,
         sessions: this.#sessions,
         prefixes: prefixMemory,
+        exact,
         metrics,
         heartbeat: new SharedArrayBuffer(8),
       },

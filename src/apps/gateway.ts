@@ -6,7 +6,7 @@ import { createSlotAllocator, type SlotAllocator } from '#datastore/assign-slots
 import { createEndpointTable, type EndpointTable, maxAdapters, maxEndpoints } from '#datastore/endpoint-table.ts'
 import { createInternedNames, type InternedNames } from '#datastore/interned-names.ts'
 import { type AdminServer, startAdminServer } from '#observe/admin-server.ts'
-import { endpointSamples } from '#observe/endpoint-samples.ts'
+import { endpointSamples, promptTokenSamples } from '#observe/endpoint-samples.ts'
 import { createFdSink } from '#observe/log-sink.ts'
 import { createMetricsRegistry, type MetricsRegistry } from '#observe/metrics-registry.ts'
 import type { ProcessLog } from '#observe/process-log.ts'
@@ -18,7 +18,9 @@ import { healthName, reportEndpoints, reportModels } from './control.ts'
 import { ControlMetrics } from './control-metrics.ts'
 import type { ThreadListener } from './data-messages.ts'
 import { DataThreads } from './data-threads.ts'
+import { reportDecisions } from './decisions.ts'
 import type { DealtSockets, GivenSocket } from './inherited-sockets.ts'
+import { KvEventFollow } from './kv-event-follow.ts'
 import { OpenConnections } from './open-connections.ts'
 import { threadSamples } from './thread-samples.ts'
 
@@ -65,6 +67,7 @@ export class Gateway {
   readonly #control: ControlMetrics
   readonly #connections = new OpenConnections()
   readonly #scraper: Scraper
+  readonly #kvEvents: KvEventFollow
   readonly #startedAtWallMs: number
   readonly #startedAtMs: number
   #snapshot: Snapshot
@@ -91,7 +94,9 @@ export class Gateway {
     this.#startedAtMs = this.#clock.nowMs()
     this.#control = new ControlMetrics(this.#registry, plan.version)
     this.#registry.addCollector(() => endpointSamples(this.#endpoints()))
+    this.#registry.addCollector(() => promptTokenSamples(this.#kvEvents.prompts))
     this.#registry.addCollector(() => threadSamples(this.#threads?.states ?? []))
+    this.#kvEvents = new KvEventFollow(this.#clock, plan.log)
     this.#scraper = createScraper({
       table: this.#table,
       clock: this.#clock,
@@ -118,6 +123,7 @@ export class Gateway {
     await this.#startWith(noSockets, async () => {
       this.#admin = await this.#startAdmin(undefined)
       this.#scraper.apply(this.#snapshot)
+      this.#kvEvents.apply(this.#snapshot)
     })
   }
 
@@ -128,6 +134,7 @@ export class Gateway {
   async takeOver(sockets: DealtSockets): Promise<void> {
     await this.#startWith(sockets, async (threads) => {
       this.#scraper.apply(this.#snapshot)
+      this.#kvEvents.apply(this.#snapshot)
       await threads.loaded()
       await this.#firstScrapes()
       await threads.checkAddresses()
@@ -238,6 +245,7 @@ export class Gateway {
   async close(): Promise<void> {
     this.#draining = true
     this.#scraper.close()
+    this.#kvEvents.close()
     await this.#threads?.close()
     await this.#admin?.close()
   }
@@ -264,6 +272,7 @@ export class Gateway {
       count: threads,
       table: this.#table,
       prefixMemory: this.#prefixMemory,
+      exact: this.#kvEvents.exact,
       clock: this.#clock,
       accessSink: createFdSink({ fd: accessFd, clock: this.#clock, isShared: () => this.#sharesOutput }),
       seed,
@@ -273,6 +282,7 @@ export class Gateway {
         this.#registry.addThread(thread, buffer)
         this.#connections.addThread(thread, buffer)
       },
+      onPromptPort: (port) => this.#kvEvents.exchange.add(port),
       onGone: (thread) => {
         // Its requests would count as using their prompts for ever.
         for (let slot = 0; slot < maxEndpoints; slot++) this.#prefixes.forget(slot)
@@ -295,6 +305,7 @@ export class Gateway {
       metrics: () => this.#registry.render(),
       readiness: () => this.#readiness(),
       status: () => this.status(),
+      decisions: (query) => reportDecisions(this.#snapshot, query, this.#threads),
       onError: (error) => this.#plan.log.error({ error: String(error) }, 'an admin page failed'),
     })
   }
@@ -317,6 +328,7 @@ export class Gateway {
     const problem = await this.#threads?.apply(snapshot, this.#adapterIds)
     this.#snapshot = snapshot
     this.#scraper.apply(snapshot)
+    this.#kvEvents.apply(snapshot)
     if (problem === undefined) {
       this.#noteReload([])
       log.info({ version: snapshot.version }, 'configuration changed')
@@ -343,7 +355,8 @@ export class Gateway {
   }
 
   #endpoints(): ReturnType<typeof reportEndpoints> {
-    return reportEndpoints(this.#snapshot, this.#table, this.#scraper.status(), this.#clock.nowMs())
+    const reports = reportEndpoints(this.#snapshot, this.#table, this.#scraper.status(), this.#clock.nowMs())
+    return this.#kvEvents.annotate(reports)
   }
 
   /** What cannot be repaired from within: the process ends, so that whoever watches it starts another. */

@@ -6,6 +6,7 @@ import type { AgreementPoint, AgreementReport, HttpConditions } from '#lab/agree
 import { ownProfiles } from '#lab/arms/own-profiles.ts'
 import { agreementPage } from '#lab/report/agreement-page.ts'
 import { agreementHead, agreementPointText } from '#lab/report/agreement-text.ts'
+import { settingsOf } from '#lab/run.ts'
 import { reportedSeeds } from '#lab/seeds.ts'
 import type { WorkloadDefinition } from '#lab/workload/workload.ts'
 import {
@@ -82,10 +83,14 @@ function httpPlans(options: LabHttpOptions): readonly PointPlan[] {
   })
 }
 
-/** Throws for a workload in which more happens than requests to one gateway. */
-function checkWorkload({ name, incidents, absent = [], gateways = 1 }: WorkloadDefinition): void {
-  if (incidents === undefined && absent.length === 0 && gateways === 1) return
-  throw new LabUsageError(`'${name}' does not run over HTTP: its fleet changes on the way, or has several gateways`)
+/** Throws for a workload in which more happens than requests to one gateway in front of engines that do all. */
+function checkWorkload(workload: WorkloadDefinition): void {
+  const { name, incidents, absent = [], gateways = 1 } = workload
+  const isWhole = settingsOf(workload).every(({ role }) => role === 'both')
+  if (incidents === undefined && absent.length === 0 && gateways === 1 && isWhole) return
+  throw new LabUsageError(
+    `'${name}' does not run over HTTP: its fleet changes on the way, or has several gateways or roles`,
+  )
 }
 
 async function runPoint(plan: PointPlan, options: LabHttpOptions, output: LabOutput): Promise<AgreementPoint> {

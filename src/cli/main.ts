@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { checkCommand } from './commands/check.ts'
+import { explainCommand } from './commands/explain.ts'
 import { labCommand } from './commands/lab.ts'
 import { serveCommand } from './commands/serve.ts'
 import { simCommand } from './commands/sim.ts'
@@ -33,6 +34,7 @@ const program = new Command('infer-gateway')
   .addHelpText('after', examples)
   .addCommand(serveCommand(version))
   .addCommand(checkCommand())
+  .addCommand(explainCommand())
   .addCommand(simCommand())
   .addCommand(labCommand())
 

@@ -20,6 +20,7 @@ export interface Snapshot {
   readonly logging: LoggingPlan
   /** Whether `x-infer-endpoint` is returned to clients. */
   readonly exposeEndpoint: boolean
+  readonly explain: ExplainPlan
   /** In order of precedence, oldest first (kthena-router.md 2.3). */
   readonly routes: readonly RoutePlan[]
   readonly modelServers: readonly ModelServerPlan[]
@@ -40,6 +41,14 @@ export interface SessionSource {
   readonly from: 'header' | 'cookie' | 'query' | 'claim' | 'agent' | 'body'
   /** Name of the header (lower case), cookie, parameter or claim; '' for the others. */
   readonly name: string
+}
+
+/** Which decisions are recorded. */
+export interface ExplainPlan {
+  /** Whether requests may ask with `x-infer-explain`. */
+  readonly isAllowed: boolean
+  /** Of so many requests of a thread one is recorded; 0 = none but those that ask. */
+  readonly recordEvery: number
 }
 
 /** What requests may choose for themselves. */
@@ -231,6 +240,8 @@ export interface EndpointPlan {
   readonly engine: EngineName
   /** How the load of this address is read; undefined when it has no metrics page. */
   readonly scrape: ScrapePlan | undefined
+  /** Where its engine publishes what is in its KV cache; undefined: nowhere that is known. */
+  readonly kvEvents?: KvEventPlan | undefined
   /** Data-parallel rank, pinned by the `x-data-parallel-rank` header. */
   readonly rank: number | undefined
   readonly role: EndpointRole
@@ -290,6 +301,13 @@ export interface ScrapePlan {
   /** Undefined means the endpoint's own port. */
   readonly port: number | undefined
   readonly intervalMs: number
+}
+
+/** Where an engine publishes its KV events over ZeroMQ, on the host of the endpoint: ports of rank 0. */
+export interface KvEventPlan {
+  readonly port: number
+  /** Where past events can be asked for; undefined: nowhere. */
+  readonly replayPort: number | undefined
 }
 
 /** A scheduling profile: plug-ins by type with their (validated) parameters. */

@@ -34,6 +34,8 @@ export interface PluginDefinition<Point extends ExtensionPoint = ExtensionPoint,
   readonly reads: readonly (keyof LoadColumns | keyof Facts)[]
   /** Facts it writes; producers only. */
   readonly writes?: readonly (keyof Facts)[]
+  /** Whether a profile gets it by default only where engines tell what is in their KV caches (`kvEvents`). */
+  readonly needsKvEvents?: boolean
   /** Strict schema of its parameters; every parameter has a default. */
   readonly parameters: Schema
   /** What an operator should be warned of who sets these parameters; undefined: of nothing. */

@@ -141,6 +141,55 @@ export interface Picker extends Listener {
   pick(request: ScheduleRequest, candidates: Candidates, scores: Float64Array): number
 }
 
+/** A prompt whose tokens are not known. */
+export interface PromptQuestion {
+  /** Of an endpoint that may be asked. */
+  readonly slot: number
+  /** The name that the engine knows. */
+  readonly model: string
+  /** Name of the adapter; '' for the base model. */
+  readonly adapter: string
+  /** What the client keeps its prompts apart with. */
+  readonly cacheSalt: string | undefined
+  /** As the one who asks will know the prompt again: see struct/learned-prompts.ts. */
+  readonly identity: number
+  readonly starts: Float64Array
+  readonly promptBytes: number
+  /** A copy of the body as the client sent it. */
+  readonly body: Uint8Array
+}
+
+/** The tokens of a prompt, as its keys (struct/token-chain.ts). */
+interface PromptAnswer {
+  readonly identity: number
+  readonly starts: Float64Array
+  readonly promptBytes: number
+  readonly tokens: number
+  readonly keys: Int32Array
+}
+
+/** What is known exactly of the caches of endpoints whose engines tell. Outlives reloads. */
+export interface ExactPorts {
+  /** Of an index (struct/prefix-index.ts) of what engines said, which threads only read. */
+  readonly memory: { readonly buffer: SharedArrayBuffer }
+  /** By slot: 0 nothing is known; n, a key stands at every n-th unit of tokens; -n, the same, and there may be more. */
+  readonly units: Int32Array
+  /** Prompts whose tokens are known to this thread. */
+  readonly prompts: KnownPrompts
+  /** Asks for the tokens of a prompt, some time; `prompts` has them then. */
+  readonly ask: (question: PromptQuestion) => void
+}
+
+/** Tokens of prompts (struct/learned-prompts.ts). */
+export interface KnownPrompts {
+  has(identity: number): boolean
+  find(
+    identity: number,
+    starts: Float64Array,
+    count: number,
+  ): { readonly keys: Int32Array; readonly units: number; readonly tokens: number | undefined } | undefined
+}
+
 /** What a plug-in's factory is handed. */
 export interface PluginPorts {
   readonly rng: Rng
@@ -153,6 +202,8 @@ export interface PluginPorts {
    * makes its own.
    */
   readonly prefixMemory?: { readonly buffer: SharedArrayBuffer } | undefined
+  /** What engines tell of their caches; undefined: nobody listens. */
+  readonly exact?: ExactPorts | undefined
   /** The same for the places of sessions (struct/session-table.ts); undefined: a plug-in makes its own. */
   readonly sessionMemory?: SharedArrayBuffer | undefined
   /** Clock.wallMs, for what has to outlive the process or is read by another; undefined: there is no such thing. */

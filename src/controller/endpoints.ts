@@ -1,7 +1,7 @@
 import { hostPort } from '#config/base-url.ts'
 import type { ScrapeConfig } from '#config/schema/model-schema.ts'
 import { defaultScrapeIntervalMs, scrapeDefaults } from '#config/scrape-defaults.ts'
-import type { EndpointPlan, ScrapePlan } from '#config/snapshot.ts'
+import type { EndpointPlan, KvEventPlan, ScrapePlan } from '#config/snapshot.ts'
 import type { EndpointRole, EngineName } from '#core/endpoint.ts'
 import { complain, type Findings, type Spot } from './findings.ts'
 
@@ -11,6 +11,7 @@ export interface Address {
   readonly port: number
   readonly engine: EngineName
   readonly scrape: ScrapePlan | undefined
+  readonly kvEvents?: KvEventPlan | undefined
   readonly rank: number | undefined
   readonly role: EndpointRole
   readonly labels: Readonly<Record<string, string>>

@@ -7,12 +7,14 @@ import {
   limitsSchema,
   listenerSchema,
   logSchema,
+  schedulerSchema,
 } from '#config/schema/gateway-schema.ts'
 import type { ShortForm } from '#config/schema/short-form-schema.ts'
 import type {
   AdminPlan,
   CertificatePair,
   CorsPlan,
+  ExplainPlan,
   Limits,
   ListenerPlan,
   ListenerTls,
@@ -32,6 +34,7 @@ export interface GatewaySettings {
   readonly limits: Limits
   readonly logging: LoggingPlan
   readonly exposeEndpoint: boolean
+  readonly explain: ExplainPlan
   readonly sessions: readonly SessionSource[]
 }
 
@@ -58,6 +61,7 @@ export function gatewaySettings(parts: readonly ShortFormPart[], ports: PemPorts
   const find = <Key extends keyof ShortForm>(key: Key): NonNullable<ShortForm[Key]> | undefined =>
     parts.find(({ value }) => value[key] !== undefined)?.value[key] ?? undefined
   const limits = find('limits') ?? limitsSchema.parse({})
+  const scheduler = find('scheduler') ?? schedulerSchema.parse({})
   const log = find('log') ?? logSchema.parse({})
   const settings: GatewaySettings = {
     threads: find('threads'),
@@ -82,6 +86,7 @@ export function gatewaySettings(parts: readonly ShortFormPart[], ports: PemPorts
     },
     logging: { level: log.level, accessLog: log.access },
     exposeEndpoint: find('exposeEndpoint') ?? false,
+    explain: { isAllowed: scheduler.allowExplain, recordEvery: scheduler.recordEvery },
     sessions: gatewaySessions(parts, findings),
   }
   checkAdminPort(settings, parts, findings)

@@ -43,6 +43,8 @@ export function translateModelServer(
   const engine = engines[inferenceEngine]
   const usual = scrapeDefaults[engine]
   const scrape = usual === undefined ? undefined : { ...usual, intervalMs: defaultScrapeIntervalMs }
+  const { kvEvents: events } = value.spec
+  const kvEvents = events === undefined ? {} : { kvEvents: { port: events.port, replayPort: events.replayPort } }
   const addresses = selectedAddresses(manifest, manifests)
   if (addresses.length === 0) {
     const message = `ModelServer ${key} has no endpoint: no ready Pod or EndpointSlice here carries its labels`
@@ -58,7 +60,7 @@ export function translateModelServer(
     engine,
     servedModel: model === undefined || model === '' ? undefined : model,
     endpoints: addresses.flatMap(({ host, role, labels }) =>
-      endpointsOf({ host, port: workloadPort.port, engine, scrape, rank: undefined, role, labels }, 1),
+      endpointsOf({ host, port: workloadPort.port, engine, scrape, ...kvEvents, rank: undefined, role, labels }, 1),
     ),
     tls:
       workloadPort.protocol === 'https'

@@ -156,7 +156,13 @@ function addressOf(host: string, { config, port, spot }: Item, named: NamedModel
   const inherited = engine === (model.engine ?? 'openai') || model.scrape === false ? model.scrape : undefined
   const scrapeSpot = below(own === undefined ? named.spot : spot, 'scrape')
   const scrape = scrapePlanOf(engine, own ?? inherited, scrapeSpot, findings)
-  return { host, port, engine, scrape, rank: config?.rank, role: config?.role ?? 'both', labels: config?.labels ?? {} }
+  const kvEvents = kvEventsOf(config?.kvEvents ?? model.kvEvents)
+  const { rank, role = 'both', labels = {} } = config ?? {}
+  return { host, port, engine, scrape, ...kvEvents, rank, role, labels }
+}
+
+function kvEventsOf(events: EndpointConfig['kvEvents']): Pick<Address, 'kvEvents'> {
+  return events === undefined ? {} : { kvEvents: { port: events.port, replayPort: events.replayPort } }
 }
 
 function upstreamTls(model: ModelConfig, isTls: boolean, spot: Spot, ports: ServerPorts): UpstreamTls | undefined {

@@ -207,6 +207,7 @@ test('an empty short form has every default', () => {
     },
     logging: { level: 'info', accessLog: true },
     exposeEndpoint: false,
+    explain: { isAllowed: false, recordEvery: 64 },
     choice: undefined,
     sessions: [{ from: 'body', name: '' }],
   })
@@ -392,6 +393,28 @@ test('certificates are read relative to the configuration file', () => {
     "1 «tls/a.crt» listeners[0].tls.certFile: file 'tls/a.crt' has no PEM block 'BEGIN CERTIFICATE'",
     "1 «/run/a.key» listeners[0].tls.keyFile: file '/run/a.key' has no PEM block 'BEGIN PRIVATE KEY'",
   ])
+})
+
+test('KV events of a model are those of its endpoints that have none of their own, on every rank', () => {
+  const { modelServers } = snapshotOfText(`models:
+  a:
+    engine: vllm
+    dataParallel: 2
+    kvEvents: { replayPort: 6000 }
+    endpoints: [http://a:1, { url: http://b:1, kvEvents: { port: 7000 } }]
+  b: { engine: vllm, endpoints: [http://c:1] }`)
+  assert.deepEqual(
+    modelServers.map((server) => server.endpoints.map(({ id, kvEvents }) => [id, kvEvents])),
+    [
+      [
+        ['a:1#0', { port: 5557, replayPort: 6000 }],
+        ['a:1#1', { port: 5557, replayPort: 6000 }],
+        ['b:1#0', { port: 7000, replayPort: undefined }],
+        ['b:1#1', { port: 7000, replayPort: undefined }],
+      ],
+      [['c:1', undefined]],
+    ],
+  )
 })
 
 test('a profile named default takes the place of the built-in one', () => {

@@ -124,7 +124,7 @@ const kinds = ['endpoints', 'provider', 'split'] as const
 /** Keys that mean nothing to a kind of model. */
 const meaningless: Readonly<Record<(typeof kinds)[number], readonly string[]>> = {
   endpoints: ['baseUrl'],
-  provider: ['engine', 'dataParallel', 'scrape', 'adapters'],
+  provider: ['engine', 'dataParallel', 'scrape', 'kvEvents', 'adapters'],
   split: [
     'engine',
     'servedModel',
@@ -137,6 +137,7 @@ const meaningless: Readonly<Record<(typeof kinds)[number], readonly string[]>> =
     'retry',
     'tls',
     'scrape',
+    'kvEvents',
     'injectUsage',
   ],
 }

@@ -49,6 +49,12 @@ export interface Outcome {
   readonly why: string | undefined
   /** Type of the first scorer that had no signal and fell back to another rule. */
   readonly scorerFallback: string | undefined
+  /**
+   * Prompt tokens that the best endpoint in service had in its cache, as far as was known, and those that the one tried last
+   * had: what lies between was given away for another advantage.
+   */
+  readonly reachableTokens: number
+  readonly realizedTokens: number
   /** Tries at endpoints, the last one included. */
   readonly attempts: number
   /** The tries that failed, in order. */
@@ -111,6 +117,8 @@ export function draftOutcome(startedAtMs: number): OutcomeDraft {
     endpoint: undefined,
     why: undefined,
     scorerFallback: undefined,
+    reachableTokens: 0,
+    realizedTokens: 0,
     attempts: 0,
     failedAttempts: none,
     skippedTargets: none,

@@ -82,6 +82,7 @@ export function snapshotOf(modelServers: readonly ModelServerPlan[], given: Part
     },
     logging: { level: 'info', accessLog: false },
     exposeEndpoint: false,
+    explain: { isAllowed: false, recordEvery: 0 },
     choice: undefined,
     sessions: [{ from: 'body', name: '' }],
     routes: [],

@@ -8,21 +8,33 @@ export interface Placed {
   readonly arrival: Arrival
   /** Index of its endpoint. */
   readonly endpoint: number
+  /** Index of the endpoint that has decoded it, where that is another one. */
+  readonly decodeEndpoint?: number
   /** Its place in the engine, for reading; of one whose connection was refused, a place it never had. */
   readonly call: EngineCall
 }
 
-/** One way to place requests, in one run: what is compared. It hears of every request it has placed. */
+/**
+ * One way to place requests, in one run: what is compared. It hears of every request it has placed. On an engine that only
+ * prefills a request ends after its first token, and goes on with `placeDecode`.
+ */
 export interface Arm {
   /**
    * The endpoint of a request, by index, as things stand now: one of those that `fleet.mayPlace` allows. A request that failed
    * is placed again as another arrival, which names where it failed. -1 refuses it: it fails.
    */
   place(arrival: Arrival, fleet: FleetView): number
+  /**
+   * The endpoint that decodes a request whose prompt an engine has prefilled, by index: one of those that `fleet.mayDecode` allows;
+   * -1 gives it up. Without it the one with the fewest requests in flight.
+   */
+  placeDecode?(arrival: Arrival, fleet: FleetView): number
   onFirstToken?(placed: Placed, atMs: number): void
   onFinished?(placed: Placed, atMs: number): void
   /** The connection was refused, or broke off. Without it `onFinished` hears of it, with a call that is `cancelled`. */
   onFailed?(placed: Placed, atMs: number): void
+  /** What `placeDecode` has placed has ended there: well if its call is `finished`. */
+  onDecodeEnded?(placed: Placed, atMs: number): void
   /** Requests it holds for under way; 0 after a run, or it has lost count. */
   open?(): number
 }

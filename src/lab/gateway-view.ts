@@ -28,6 +28,10 @@ export class GatewayView implements FleetView {
     return this.#fleet.mayPlace(index, arrival)
   }
 
+  mayDecode(index: number, arrival: Arrival): boolean {
+    return this.#fleet.mayDecode(index, arrival)
+  }
+
   isListed(index: number): boolean {
     return this.#fleet.isListed(index)
   }

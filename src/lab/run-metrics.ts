@@ -2,6 +2,7 @@ import type { EngineModel } from '#sim/model/engine-model.ts'
 import type { EngineSettings } from '#sim/model/engine-settings.ts'
 import { type StepCost, stepMs } from '#sim/model/step-time.ts'
 import type { Placed } from './arm.ts'
+import { maxOverMean, sidesOf } from './pair.ts'
 import { mean, percentile } from './percentile.ts'
 import { type Fairness, fairnessOf } from './tenant-metrics.ts'
 import type { Arrival } from './virtual-fleet.ts'
@@ -36,9 +37,9 @@ export interface RunMetrics extends Fairness {
   /** Part of the prompt tokens that was cached. */
   readonly hitRatio: number
   readonly preemptions: number
-  /** Requests of the endpoint that got most, against the mean. */
+  /** Requests of the endpoint that got most, against the mean; of prefill and decode engines the less even ones. */
   readonly requestsMaxOverMean: number
-  /** Requests in flight at the fullest endpoint, against the mean: its mean over arrivals. */
+  /** Requests in flight at the fullest endpoint, against the mean, likewise: its mean over arrivals. */
   readonly inFlightMaxOverMean: number
   /** Endpoints among which the requests of a group were spread: its mean over groups with more than one request. */
   readonly copiesPerPrefix: number
@@ -119,7 +120,10 @@ export function measure(placed: readonly Placed[], frame: RunFrame): RunMetrics 
   const endMs = calls.reduce((latest, call) => Math.max(latest, call.lastTokenMs), frame.warmUpMs)
   const sum = (value: (each: Placed) => number): number => placed.reduce((total, each) => total + value(each), 0)
   const perEndpoint = new Float64Array(frame.engines.length)
-  for (const { endpoint } of placed) perEndpoint[endpoint] = (perEndpoint[endpoint] ?? 0) + 1
+  for (const { endpoint, decodeEndpoint = endpoint } of placed) {
+    perEndpoint[endpoint] = (perEndpoint[endpoint] ?? 0) + 1
+    if (decodeEndpoint !== endpoint) perEndpoint[decodeEndpoint] = (perEndpoint[decodeEndpoint] ?? 0) + 1
+  }
   const promptTokens = sum(({ arrival }) => arrival.request.promptTokens)
   const cachedTokens = sum(({ call }) => call.cachedTokens)
   const asked = placed.length + frame.failed.length
@@ -136,7 +140,7 @@ export function measure(placed: readonly Placed[], frame: RunFrame): RunMetrics 
     goodShare: isGood.length / asked,
     hitRatio: cachedTokens / promptTokens,
     preemptions: sum(({ call }) => call.preemptions),
-    requestsMaxOverMean: (Math.max(...perEndpoint) * perEndpoint.length) / placed.length,
+    requestsMaxOverMean: maxOverMean(perEndpoint, sidesOf(frame.engines.map((each) => each.settings))),
     inFlightMaxOverMean: frame.inFlightMaxOverMean,
     copiesPerPrefix: copiesPerPrefix(placed),
     localityGivenAway: frame.localityGivenAway,

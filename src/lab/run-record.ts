@@ -5,6 +5,7 @@ import type { EngineSettings } from '#sim/model/engine-settings.ts'
 import type { Placed } from './arm.ts'
 import { InfiniteCache } from './infinite-cache.ts'
 import { Locality } from './locality.ts'
+import { maxOverMean, sidesOf } from './pair.ts'
 import { measure, promptStepMs, type RunMetrics, TokenGaps } from './run-metrics.ts'
 import type { Arrival, FleetView } from './virtual-fleet.ts'
 
@@ -25,7 +26,7 @@ function withoutPrompt({ atMs, group, tenant, answer, request: { promptTokens, o
 }
 
 /** What figures are computed from, and nothing else of a request that has ended. */
-function figuresOf({ arrival, endpoint, call }: Placed): Placed {
+function figuresOf({ arrival, endpoint, decodeEndpoint, call }: Placed): Placed {
   const slim = withoutPrompt(arrival)
   const { number, phase, producedTokens, cachedTokens, preemptions, arrivedMs, admittedMs, firstTokenMs, lastTokenMs } =
     call
@@ -33,6 +34,7 @@ function figuresOf({ arrival, endpoint, call }: Placed): Placed {
   return {
     arrival: slim,
     endpoint,
+    ...(decodeEndpoint === undefined ? {} : { decodeEndpoint }),
     call: { request: slim.request, ...counts, arrivedMs, admittedMs, firstTokenMs, lastTokenMs },
   }
 }
@@ -40,6 +42,7 @@ function figuresOf({ arrival, endpoint, call }: Placed): Placed {
 /** Writes down what a run does, of the requests that arrive after its warm-up. */
 export class RunRecord {
   readonly #setup: RecordSetup
+  readonly #sides: readonly (readonly number[])[]
   readonly #cache: InfiniteCache
   readonly #locality = new Locality()
   readonly #gaps = new TokenGaps()
@@ -55,6 +58,7 @@ export class RunRecord {
 
   constructor(setup: RecordSetup) {
     this.#setup = setup
+    this.#sides = sidesOf(setup.settings)
     this.#cache = new InfiniteCache(setup.settings[0]?.blockSize ?? 1)
   }
 
@@ -88,7 +92,9 @@ export class RunRecord {
     if (this.#isMeasured(arrival)) this.#failed.push(withoutPrompt(arrival))
   }
 
-  addStep({ startMs, endMs, decodes }: EngineStep): void {
+  /** Counts the gaps before the tokens of a step; nobody sees those of an engine that only prefills. */
+  addStep(engine: number, { startMs, endMs, decodes }: EngineStep): void {
+    if (this.#setup.settings[engine]?.role === 'prefill') return
     const { warmUpMs, measuredMs } = this.#setup
     if (endMs >= warmUpMs && endMs < warmUpMs + measuredMs) this.#gaps.add(endMs - startMs, decodes)
   }
@@ -96,15 +102,11 @@ export class RunRecord {
   /** Looks at all engines at an arrival. */
   sample(arrival: Arrival, { inFlight, engines }: FleetView): void {
     if (!this.#isMeasured(arrival)) return
-    let most = 0
-    let total = 0
     for (let i = 0; i < inFlight.length; i++) {
-      most = Math.max(most, inFlight[i]!)
-      total += inFlight[i]!
       this.#kvUse += engines[i]!.kvUse / engines.length
       this.#waiting += engines[i]!.waitingCount / engines.length
     }
-    this.#inFlightRatio += (most * inFlight.length) / total
+    this.#inFlightRatio += maxOverMean(inFlight, this.#sides)
     this.#samples++
   }
 

@@ -6,9 +6,11 @@ import type { Arm, ArmDefinition, Placed } from './arm.ts'
 import { ArrivalQueue } from './arrival-queue.ts'
 import { FleetClock } from './fleet-clock.ts'
 import { GatewayView } from './gateway-view.ts'
+import { LaterSteps } from './later-steps.ts'
+import { decodingArrival, leastDecoding, wholeOf } from './pair.ts'
 import type { RunMetrics } from './run-metrics.ts'
 import { RunRecord } from './run-record.ts'
-import { type Arrival, VirtualFleet } from './virtual-fleet.ts'
+import { type Arrival, type Placement, VirtualFleet } from './virtual-fleet.ts'
 import type { WorkloadDefinition } from './workload/workload.ts'
 
 /** One run of one arm over one workload. */
@@ -37,8 +39,9 @@ const retryMs = 1
 /**
  * Runs a workload to its end under an arm, in virtual time. The same setup gives the same numbers; the seed alone decides the
  * requests, so that arms are compared over the same ones. A request whose connection is refused, or breaks off before its first
- * token, is placed again as the gateway does it. Throws a Fault when a request is lost, an arm loses count, or nothing came
- * after the warm-up.
+ * token, is placed again as the gateway does it. On an engine that only prefills, a request makes one token that nobody sees; its
+ * blocks are held until an engine that decodes has fetched them, which makes the whole answer. Throws a Fault when a request or a
+ * block is lost, an arm loses count, or nothing came after the warm-up.
  */
 export function runArm(setup: RunSetup): RunMetrics {
   const run = new Run(setup)
@@ -64,6 +67,7 @@ export function serveArm(setup: RunSetup): readonly Placed[] {
 interface Gateway {
   readonly arm: Arm
   readonly view: GatewayView
+  readonly placeDecode: Placement
 }
 
 /** One try of a request. */
@@ -75,12 +79,11 @@ interface Attempt {
   readonly broken: number
 }
 
-interface Retry extends Attempt {
-  readonly dueMs: number
-}
-
+/** A request at an engine. */
 interface Sent extends Attempt {
   readonly placed: Placed
+  /** Where its prompt was prefilled, when this engine only goes on with it. */
+  readonly prefill?: Placed
 }
 
 class Run {
@@ -90,8 +93,8 @@ class Run {
   readonly #workload: ReturnType<WorkloadDefinition['create']>
   readonly #gateways: readonly Gateway[]
   readonly #queue: ArrivalQueue
-  /** In order of time: all wait equally long. */
-  readonly #retries: Retry[] = []
+  /** Further tries, hand-overs, and ends of holds. */
+  readonly #later = new LaterSteps()
   readonly #record: RunRecord
   /** Of each engine, what was sent there and has not ended, by the number of the call. */
   readonly #sent: readonly Map<number, Sent>[]
@@ -111,10 +114,13 @@ class Run {
     this.#fleet = new VirtualFleet(
       settings,
       {
+        ...(settings.every(({ role }) => role === 'both')
+          ? {}
+          : { onAdmitted: (engine, call, atMs) => this.#onAdmitted(engine, call, atMs) }),
         onFirstToken: (engine, call, atMs) => this.#onFirstToken(engine, call, atMs),
         onFinished: (engine, call, atMs) => this.#onFinished(engine, call, atMs),
         onBroken: (engine, call, atMs) => this.#onBroken(engine, call, atMs),
-        onStep: (step) => this.#record.addStep(step),
+        onStep: (engine, step) => this.#record.addStep(engine, step),
       },
       {
         incidents: workload.incidents?.({ warmUpMs, endMs }) ?? [],
@@ -127,24 +133,19 @@ class Run {
     const rng = seededRng(seed ^ armSeedMask)
     this.#gateways = Array.from({ length: workload.gateways ?? 1 }, () => {
       const view = new GatewayView(this.#fleet)
-      return { view, arm: arm.create({ settings, clock: this.#clock, rng, fleet: view }) }
+      const made = arm.create({ settings, clock: this.#clock, rng, fleet: view })
+      return { view, arm: made, placeDecode: made.placeDecode?.bind(made) ?? leastDecoding() }
     })
   }
 
   /** At equal times pages come first, then what engines do and what befalls them, then arrivals. */
   toEnd(): void {
     for (;;) {
-      const arrivalMs = Math.min(this.#queue.nextMs, this.#retries[0]?.dueMs ?? Number.POSITIVE_INFINITY)
-      const atMs = Math.min(arrivalMs, this.#fleet.nextEventMs)
+      const atMs = Math.min(this.#queue.nextMs, this.#later.nextMs, this.#fleet.nextEventMs)
       if (atMs === Number.POSITIVE_INFINITY) break
       this.#clock.advanceTo(atMs)
       this.#fleet.advance(atMs)
-      const [retry] = this.#retries
-      if (retry !== undefined && retry.dueMs <= atMs) {
-        this.#retries.shift()
-        this.#place(retry)
-        continue
-      }
+      if (this.#later.act(atMs)) continue
       // What ended just now may have brought a request for an earlier time than the one that was next.
       if (this.#queue.nextMs <= atMs) this.#receive(this.#queue.take())
     }
@@ -201,30 +202,89 @@ class Run {
     this.#fail(arrival)
   }
 
+  /** The engine that has prefilled a request has its first token: another one goes on. */
+  #handOver(sent: Sent): void {
+    const { arrival, gateway, placed: prefill } = sent
+    const fleet = this.#fleet
+    const hasAny = fleet.engines.some((_, index) => fleet.mayDecode(index, arrival))
+    const endpoint = hasAny ? gateway.placeDecode(arrival, gateway.view) : -1
+    if (endpoint < 0) {
+      this.#release(prefill)
+      return this.#fail(arrival)
+    }
+    const isUp = fleet.isUp(endpoint) && fleet.mayDecode(endpoint, arrival)
+    if (!isUp || !fitsEngine(fleet.engines[endpoint]?.settings, arrival.request)) {
+      const nowMs = fleet.nowMs
+      const refused = { arrival, endpoint, call: refusedCall(arrival.request, nowMs) }
+      this.#endDecode({ ...sent, placed: refused, prefill }, nowMs)
+      return isUp ? this.#fail(arrival) : this.#tryAgain(sent, endpoint, nowMs)
+    }
+    const call = fleet.submit(endpoint, decodingArrival(arrival))
+    gateway.view.count(endpoint, 1)
+    this.#sent[endpoint]?.set(call.number, { ...sent, placed: { arrival, endpoint, call }, prefill })
+  }
+
+  #onAdmitted(engine: number, call: EngineCall, atMs: number): void {
+    const sent = this.#sent[engine]?.get(call.number)
+    if (sent?.prefill === undefined || call.preemptions > 0) return
+    this.#later.add(Math.max(atMs, this.#fleet.nowMs), () => this.#onFetched(engine, sent))
+  }
+
+  /** What it had to fetch is there, unless its prefill engine has died or has held it for too long: then it starts over. */
+  #onFetched(engine: number, { prefill, placed: { call } }: Sent): void {
+    if (prefill === undefined || prefill.call.phase === 'held') return this.#release(prefill)
+    const sent = this.#take(engine, call)
+    if (sent === undefined) return
+    this.#fleet.cancel(engine, call)
+    this.#breakOff(sent, prefill.endpoint, this.#fleet.nowMs)
+  }
+
+  /** Its blocks need not be held any longer. */
+  #release(prefill: Placed | undefined): void {
+    if (prefill !== undefined) this.#fleet.releaseHeld(prefill.endpoint, prefill.call)
+  }
+
+  /** It goes on no longer where it decoded, or was to. */
+  #endDecode({ gateway, placed, prefill }: Sent, atMs: number): void {
+    gateway.arm.onDecodeEnded?.(placed, atMs)
+    // Not while engines are on their way to this time.
+    this.#later.add(Math.max(atMs, this.#fleet.nowMs), () => this.#release(prefill))
+  }
+
   #onFirstToken(engine: number, call: EngineCall, atMs: number): void {
     const sent = this.#sent[engine]?.get(call.number)
-    sent?.gateway.arm.onFirstToken?.(sent.placed, atMs)
+    if (sent?.prefill === undefined) sent?.gateway.arm.onFirstToken?.(sent.placed, atMs)
   }
 
   #onFinished(engine: number, call: EngineCall, atMs: number): void {
     const sent = this.#take(engine, call)
     if (sent === undefined) return
-    sent.gateway.view.count(engine, -1)
+    const { arrival, gateway, placed, prefill } = sent
+    gateway.view.count(engine, -1)
+    if (prefill === undefined) gateway.arm.onFinished?.(placed, atMs)
+    else gateway.arm.onDecodeEnded?.(placed, atMs)
+    if (this.#fleet.engines[engine]?.settings.role === 'prefill') {
+      return this.#later.add(Math.max(atMs, this.#fleet.nowMs), () => this.#handOver(sent))
+    }
     this.#finished++
-    this.#record.addFinished(sent.placed)
-    sent.gateway.arm.onFinished?.(sent.placed, atMs)
-    this.#goOn(sent.arrival, atMs)
+    this.#record.addFinished(prefill === undefined ? placed : wholeOf(prefill, placed))
+    this.#goOn(arrival, atMs)
   }
 
-  /** An answer that has begun is lost to the client; a request without one goes elsewhere. */
   #onBroken(engine: number, call: EngineCall, atMs: number): void {
     const sent = this.#take(engine, call)
-    if (sent === undefined) return
-    sent.gateway.view.count(engine, -1)
-    tellFailed(sent.gateway.arm, sent.placed, atMs)
-    const isRetried = call.producedTokens === 0 && sent.broken < mostRetries.afterSent
-    if (isRetried) this.#tryAgain({ ...sent, broken: sent.broken + 1 }, engine, atMs)
-    else this.#fail(sent.arrival)
+    if (sent !== undefined) this.#breakOff(sent, engine, atMs)
+  }
+
+  /** An answer that has begun is lost to the client; a request without one goes elsewhere than to `blamed`. */
+  #breakOff(sent: Sent, blamed: number, atMs: number): void {
+    const { arrival, gateway, placed, prefill, broken } = sent
+    gateway.view.count(placed.endpoint, -1)
+    if (prefill === undefined) tellFailed(gateway.arm, placed, atMs)
+    else this.#endDecode(sent, atMs)
+    const isRetried = placed.call.producedTokens === 0 && broken < mostRetries.afterSent
+    if (isRetried) this.#tryAgain({ ...sent, broken: broken + 1 }, blamed, atMs)
+    else this.#fail(arrival)
   }
 
   /** It has ended there. */
@@ -238,7 +298,7 @@ class Run {
     if (tries >= mostRetries.all) return this.#fail(arrival)
     this.#record.addRetry(arrival)
     const again = { ...arrival, excluded: [...(arrival.excluded ?? []), endpoint] }
-    this.#retries.push({ arrival: again, gateway, tries: tries + 1, broken, dueMs: nowMs + retryMs })
+    this.#later.add(nowMs + retryMs, () => this.#place({ arrival: again, gateway, tries: tries + 1, broken }))
   }
 
   #fail(arrival: Arrival): void {
@@ -255,8 +315,10 @@ class Run {
     const open = this.#gateways.reduce((sum, { arm }) => sum + (arm.open?.() ?? 0), 0)
     const ended = this.#finished + this.#failed
     const { arm, workload } = this.#setup
-    if (ended === this.#came && open === 0) return
-    throw new Fault('self', `${arm.name} over ${workload.name}: ${ended} of ${this.#came} requests ended, ${open} held`)
+    const blocks = this.#fleet.engines.reduce((sum, { cache }) => sum + cache.usedBlocks, 0)
+    if (ended === this.#came && open === 0 && blocks === 0) return
+    const what = `${ended} of ${this.#came} requests ended, ${open} held, ${blocks} blocks in use`
+    throw new Fault('self', `${arm.name} over ${workload.name}: ${what}`)
   }
 }
 
@@ -268,8 +330,8 @@ function measuredMsOf({ workload: { recording }, load, warmUpMs, measuredMs }: R
   return Math.min(measuredMs, leftMs)
 }
 
-/** Whoever has one pool of blocks has all adapters everywhere too. */
-const pooledAdapters = { maxAdapters: Number.MAX_SAFE_INTEGER, adapterLoadMs: 0 } as const
+/** Whoever has one pool of blocks has all adapters everywhere too, and nothing to hand over. */
+const pooled = { maxAdapters: Number.MAX_SAFE_INTEGER, adapterLoadMs: 0, role: 'both' } as const
 
 /** What the engines of a workload are. */
 export function settingsOf(
@@ -279,7 +341,7 @@ export function settingsOf(
   const settings = engineSettings(preset)
   return Array.from({ length: engines }, (_, index) => {
     const each = engineOf?.(settings, index) ?? settings
-    return isPooled ? { ...each, ...pooledAdapters } : each
+    return isPooled ? { ...each, ...pooled } : each
   })
 }
 

@@ -41,8 +41,10 @@ export interface FleetView {
   /** Requests at each engine that have not ended, of those placed through this view. */
   readonly inFlight: Int32Array
   readonly nowMs: number
-  /** Whether an engine is listed as an endpoint, and this request has not failed there. */
+  /** Whether an engine is listed as an endpoint, takes prompts, and this request has not failed there. */
   mayPlace(index: number, arrival: Arrival): boolean
+  /** Whether an engine is listed as an endpoint, goes on with prefilled requests, and this one has not failed there. */
+  mayDecode(index: number, arrival: Arrival): boolean
   /** Whether an engine is listed as an endpoint. */
   isListed(index: number): boolean
   /** Its page at a time, as it answers one then; undefined when it does not. */
@@ -53,11 +55,13 @@ export interface FleetView {
 
 /** What hears of requests as they get on, in order of time; `engine` is an index. It may not submit for an earlier time. */
 export interface FleetObserver {
+  /** It runs from now on; again after each preemption. */
+  onAdmitted?(engine: number, call: EngineCall, atMs: number): void
   onFirstToken?(engine: number, call: EngineCall, atMs: number): void
   onFinished?(engine: number, call: EngineCall, atMs: number): void
   /** Its engine died. */
   onBroken?(engine: number, call: EngineCall, atMs: number): void
-  onStep?(step: EngineStep): void
+  onStep?(engine: number, step: EngineStep): void
 }
 
 /** Picks the engine of a request, by index. */
@@ -118,8 +122,13 @@ export class VirtualFleet implements FleetView {
     return this.#nowMs
   }
 
-  /** Serves arrivals, given in order of time, until all have ended; returns their calls in the same order. */
+  /**
+   * Serves arrivals, given in order of time, until all have ended; returns their calls in the same order. Throws a RangeError when
+   * engines only prefill or decode: nobody hands requests over here.
+   */
   serve(arrivals: readonly Arrival[], place: Placement): readonly EngineCall[] {
+    if (this.engines.some(({ settings }) => settings.role !== 'both'))
+      throw new RangeError('an engine only prefills or only decodes')
     const calls = arrivals.map((arrival) => {
       this.advance(arrival.atMs)
       return this.submit(place(arrival, this), arrival)
@@ -136,6 +145,17 @@ export class VirtualFleet implements FleetView {
     return engine.submit(arrival.request, Math.max(arrival.atMs, this.#nowMs))
   }
 
+  /** Takes a request out of its engine now, before it has ended. */
+  cancel(index: number, call: EngineCall): void {
+    this.inFlight[index] = (this.inFlight[index] ?? 0) - 1
+    this.engines[index]?.cancel(call, this.#nowMs)
+  }
+
+  /** Ends the hold of a prefilled request's blocks; does nothing when they are not held. */
+  releaseHeld(index: number, call: EngineCall): void {
+    this.engines[index]?.releaseHeld(call, this.#nowMs)
+  }
+
   /** Whether an engine takes connections; one that hangs does. */
   isUp(index: number): boolean {
     return this.#isUp[index] === 1
@@ -145,7 +165,15 @@ export class VirtualFleet implements FleetView {
     return this.#isListed[index] === 1
   }
 
-  mayPlace(index: number, { excluded }: Arrival): boolean {
+  mayPlace(index: number, arrival: Arrival): boolean {
+    return this.#isOpen(index, arrival) && this.engines[index]?.settings.role !== 'decode'
+  }
+
+  mayDecode(index: number, arrival: Arrival): boolean {
+    return this.#isOpen(index, arrival) && this.engines[index]?.settings.role !== 'prefill'
+  }
+
+  #isOpen(index: number, { excluded }: Arrival): boolean {
     return this.#isListed[index] === 1 && excluded?.includes(index) !== true
   }
 
@@ -263,13 +291,16 @@ export class VirtualFleet implements FleetView {
     const { inFlight } = this
     const observer = this.#fleetObserver
     return {
+      ...(observer.onAdmitted === undefined
+        ? {}
+        : { onAdmitted: (call: EngineCall, atMs: number) => observer.onAdmitted?.(index, call, atMs) }),
       onFirstToken: (call, atMs) => observer.onFirstToken?.(index, call, atMs),
       onFinished(call, atMs) {
         inFlight[index] = (inFlight[index] ?? 0) - 1
         observer.onFinished?.(index, call, atMs)
       },
       ...this.#announced[index]?.observer(),
-      ...(observer.onStep === undefined ? {} : { onStep: (step: EngineStep) => observer.onStep?.(step) }),
+      ...(observer.onStep === undefined ? {} : { onStep: (step: EngineStep) => observer.onStep?.(index, step) }),
     }
   }
 }

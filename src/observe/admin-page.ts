@@ -111,11 +111,19 @@ function renderEndpoint(report: EndpointReport): Html {
   const tone = { ready: 'good', unready: 'bad', unknown: 'dim' }[report.health]
   const age = report.scrapeAgeMs === undefined ? '' : `${durationText(report.scrapeAgeMs)} ago`
   return html`<tr><td><code>${report.endpoint}</code></td><td>${report.modelServer}</td><td>${report.engine}</td>
-<td><span class="badge ${tone}" title="${report.scrapeError ?? ''}">${report.health}</span>${renderState(report)}</td>
+<td><span class="badge ${tone}" title="${report.scrapeError ?? ''}">${report.health}</span>${renderState(report)}${renderEvents(report)}</td>
 <td class="n">${report.inFlight}</td><td class="n">${countText(report.running)}</td><td class="n">${countText(report.waiting)}</td>
 <td class="n">${renderKvUse(report.kvUse)}</td><td class="n">${msText(report.ttftMs)}</td><td class="n">${msText(report.tpotMs)}</td>
 <td class="n">${report.consecutiveErrors}</td><td class="n">${age}</td><td>${report.adapters.join(', ')}</td></tr>
 `
+}
+
+function renderEvents({ kvEvents }: EndpointReport): Html {
+  if (kvEvents === undefined) return html``
+  const { state, reason, blocks, silentMs } = kvEvents
+  const tone = state === 'live' ? 'good' : state === 'partial' ? 'dim' : 'bad'
+  const title = `${blocks} blocks known, last heard of ${durationText(silentMs)} ago: ${reason}`
+  return html` <span class="badge ${tone}" title="${title}">KV events: ${state}</span>`
 }
 
 /** Only what is out of the ordinary. */

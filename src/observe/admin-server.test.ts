@@ -49,6 +49,7 @@ async function startFor(t: TestContext, plan: Partial<AdminServerPlan> = {}) {
     metrics: () => Promise.resolve({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: 'a 1\n' }),
     readiness: () => ({ ready: true, reason: 'ready' }),
     status: () => report,
+    decisions: () => Promise.resolve({ decisions: [], isTruncated: false, silentThreads: [], profiles: {} }),
     onError: (error) => errors.push(error),
     ...plan,
   })

@@ -2,6 +2,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Fault } from '#core/fault.ts'
 import { adminPagePolicy, renderAdminPage } from './admin-page.ts'
+import { type DecisionReport, decisionPage, decisionsPath } from './decision-pages.ts'
+import type { DecisionQuery } from './decision-ring.ts'
 import type { MetricsPage } from './metrics-registry.ts'
 import type { Readiness, StatusReport } from './status-report.ts'
 
@@ -15,6 +17,8 @@ export interface AdminServerPlan {
   readonly metrics: () => Promise<MetricsPage>
   readonly readiness: () => Readiness
   readonly status: () => StatusReport
+  /** Recorded decisions of the scheduler. */
+  readonly decisions: (query: DecisionQuery) => Promise<DecisionReport>
   /** Told when one of the functions above throws; the request gets a 500 that does not say why. */
   readonly onError: (error: unknown) => void
 }
@@ -52,19 +56,27 @@ const json = (status: number, value: unknown): Reply => ({
 
 const text = (status: number, body: string): Reply => ({ status, contentType: textType, body })
 
+type Page = (request: IncomingMessage) => Reply | Promise<Reply>
+
 /** Answers by path. */
-function pagesOf(plan: AdminServerPlan): ReadonlyMap<string, () => Reply | Promise<Reply>> {
-  return new Map<string, () => Reply | Promise<Reply>>([
+function pagesOf(plan: AdminServerPlan): ReadonlyMap<string, Page> {
+  return new Map<string, Page>([
     ['/metrics', async () => ({ status: 200, ...(await plan.metrics()) })],
     ['/healthz', () => text(200, 'ok\n')],
     ['/readyz', () => readyReply(plan.readiness())],
     ['/status', () => json(200, plan.status())],
+    [decisionsPath, (request) => decisionReply(plan, request)],
     ['/', () => pageReply(plan.status())],
   ])
 }
 
 function readyReply(readiness: Readiness): Reply {
   return json(readiness.ready ? 200 : 503, readiness)
+}
+
+async function decisionReply({ decisions }: AdminServerPlan, request: IncomingMessage): Promise<Reply> {
+  const { status, isText, body } = await decisionPage(request.url ?? '', request.headers.accept, decisions)
+  return { status, contentType: isText ? textType : jsonType, body }
 }
 
 function pageReply(status: StatusReport): Reply {
@@ -93,15 +105,17 @@ function send(request: IncomingMessage, response: ServerResponse, reply: Reply):
 async function answer(
   plan: AdminServerPlan,
   pages: ReturnType<typeof pagesOf>,
-  { method, url = '' }: IncomingMessage,
+  request: IncomingMessage,
 ): Promise<Reply> {
-  const page = pages.get(url.split('?', 1)[0] ?? '')
+  const { method, url = '' } = request
+  const path = url.split('?', 1)[0] ?? ''
+  const page = pages.get(path.startsWith(`${decisionsPath}/`) ? decisionsPath : path)
   if (page === undefined) return text(404, `no such page; there are ${[...pages.keys()].toSorted().join(' ')}\n`)
   if (method !== 'GET' && method !== 'HEAD') {
     return { ...text(405, 'only GET and HEAD\n'), headers: { allow: 'GET, HEAD' } }
   }
   try {
-    return await page()
+    return await page(request)
   } catch (error) {
     plan.onError(error)
     return text(500, 'internal error; the log has the cause\n')

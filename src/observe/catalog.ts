@@ -114,6 +114,16 @@ export const metrics = {
     labels: ['model_server', 'scorer'],
     origin: 'data',
   }),
+  prefixReachable: counter('infer_gateway_prefix_reachable_tokens_total', {
+    help: 'Prompt tokens that the endpoint in service which held most of them had in its cache, as far as the gateway knew, over all requests placed by profiles that know caches.',
+    labels: ['model_server'],
+    origin: 'data',
+  }),
+  prefixRealized: counter('infer_gateway_prefix_realized_tokens_total', {
+    help: 'Prompt tokens that the endpoint chosen had in its cache, as far as the gateway knew; what lacks to infer_gateway_prefix_reachable_tokens_total was given away for another advantage, such as a shorter queue.',
+    labels: ['model_server'],
+    origin: 'data',
+  }),
   overhead: histogram('infer_gateway_overhead_seconds', {
     help: 'Time a request spent in the gateway: phase before is from the end of its body to the first write upstream, phase after from the end of the answer upstream to the last write to the client.',
     unit: 'seconds',
@@ -261,6 +271,32 @@ export const metrics = {
   endpointInFlight: gauge('infer_gateway_endpoint_requests_in_flight', {
     help: 'Requests that this gateway has on the endpoint.',
     labels: endpointLabels,
+    origin: 'read at scrape',
+  }),
+  inFlightImbalance: gauge('infer_gateway_in_flight_imbalance_ratio', {
+    help: 'Requests that this gateway has on the busiest endpoint of a model server, divided by the mean over its endpoints: 1 is even; absent while there are none.',
+    unit: 'ratio',
+    labels: ['model_server'],
+    origin: 'read at scrape',
+  }),
+  kvEventState: gauge('infer_gateway_kv_event_state', {
+    help: '1 for how the KV events of the endpoint stand (live, partial, replaying, quiet or broken), 0 for the others; absent without kvEvents. Only live and partial are used.',
+    labels: [...endpointLabels, 'state'],
+    origin: 'read at scrape',
+  }),
+  kvEventBlocks: gauge('infer_gateway_kv_event_blocks', {
+    help: 'KV blocks that the endpoint holds by its events.',
+    labels: endpointLabels,
+    origin: 'read at scrape',
+  }),
+  kvEventIncidents: counter('infer_gateway_kv_event_incidents_total', {
+    help: 'What happened to the KV events of the endpoint, by kind: batch (read), gap (numbers missing), restart (of the engine), replay (asked for), failure (events dropped until they could be read anew).',
+    labels: [...endpointLabels, 'kind'],
+    origin: 'read at scrape',
+  }),
+  promptTokens: counter('infer_gateway_prompt_tokenizations_total', {
+    help: 'Prompts whose tokens engines were asked for, by result: learned, failed, or dropped because too many waited.',
+    labels: ['result'],
     origin: 'read at scrape',
   }),
   endpointErrors: gauge('infer_gateway_endpoint_consecutive_errors', {

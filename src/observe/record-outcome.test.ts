@@ -204,3 +204,13 @@ test('open tunnels are kept per model', () => {
   assert.equal(read('infer_gateway_tunnels_open', 'llama'), 1)
   assert.equal(read('infer_gateway_tunnels_open', 'other'), 1)
 })
+
+test('cached tokens that were in reach and those had are counted by model server, where any were in reach', () => {
+  const { recorder, read } = harness()
+  recorder.record(served({ reachableTokens: 900, realizedTokens: 600 }))
+  recorder.record(served({ reachableTokens: 100, realizedTokens: 100 }))
+  recorder.record(served({ modelServer: 'default/b' }))
+  assert.equal(read('infer_gateway_prefix_reachable_tokens_total', 'default/a'), 1000)
+  assert.equal(read('infer_gateway_prefix_realized_tokens_total', 'default/a'), 700)
+  assert.equal(read('infer_gateway_prefix_reachable_tokens_total', 'default/b'), undefined)
+})

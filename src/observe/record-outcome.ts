@@ -59,6 +59,12 @@ class OutcomeRecorder implements Recorder {
   readonly #fallbacks = createChildCache((server, scorer) =>
     this.#columns.counter(metrics.scorerFallbacks, { model_server: server, scorer }),
   )
+  readonly #reachable = createChildCache((server) =>
+    this.#columns.counter(metrics.prefixReachable, { model_server: server }),
+  )
+  readonly #realized = createChildCache((server) =>
+    this.#columns.counter(metrics.prefixRealized, { model_server: server }),
+  )
   readonly #inFlight = createChildCache((model) => this.#columns.gauge(metrics.requestsInFlight, { model }))
   readonly #fixed: FixedChildren
 
@@ -84,6 +90,7 @@ class OutcomeRecorder implements Recorder {
     if (outcome.scorerFallback !== undefined) {
       this.#fallbacks.get(this.#labels.modelServerLabel(outcome.modelServer ?? ''), outcome.scorerFallback).add(1)
     }
+    if (outcome.reachableTokens > 0) this.#recordLocality(outcome)
     for (const key of outcome.skippedTargets) this.#skipped.get(this.#labels.modelServerLabel(key)).add(1)
     this.#accessLog?.write(outcome)
   }
@@ -119,6 +126,12 @@ class OutcomeRecorder implements Recorder {
     if (attempts > failedAttempts.length) {
       this.#attempts.get(this.#labels.modelServerLabel(modelServer ?? ''), 'ok').add(1)
     }
+  }
+
+  #recordLocality({ modelServer, reachableTokens, realizedTokens }: Outcome): void {
+    const label = this.#labels.modelServerLabel(modelServer ?? '')
+    this.#reachable.get(label).add(reachableTokens)
+    this.#realized.get(label).add(realizedTokens)
   }
 
   /** The maps are keyed by what the outcome says where that is bounded, so that a hit makes no string. */

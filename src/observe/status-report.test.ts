@@ -82,3 +82,15 @@ test('the breaker of an endpoint is in one of its states, and its ejections are 
   })
   assert.deepEqual(valuesOf('infer_gateway_endpoint_ejections_total', 'reason'), { streak: 2, ratio: 1, probe: 4 })
 })
+
+test('the imbalance of a model server is its busiest endpoint against the mean, and nothing while it is idle', () => {
+  const on = (modelServer: string, inFlight: number): EndpointReport => ({ ...endpoint, modelServer, inFlight })
+  const samples = endpointSamples([on('a', 6), on('b', 0), on('a', 2), on('b', 0), on('a', 1), on('c', 5)])
+  const found = samples.filter(({ metric }) => metric.name === 'infer_gateway_in_flight_imbalance_ratio')
+  const values = found.map(({ labels, value }) => [labels.model_server, value])
+  assert.deepEqual(values, [
+    ['a', 2],
+    ['b', Number.NaN],
+    ['c', 1],
+  ])
+})

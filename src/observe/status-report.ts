@@ -91,6 +91,23 @@ export interface EjectionCounts {
   readonly probe: number
 }
 
+/** How the KV events of an endpoint stand. */
+export interface KvEventReport {
+  /** Only what is live or partial is used; otherwise prompts are placed by what was sent where. */
+  readonly state: 'live' | 'partial' | 'replaying' | 'quiet' | 'broken'
+  /** Why it came to that. */
+  readonly reason: string
+  /** Since the engine last said anything. */
+  readonly silentMs: number
+  /** Blocks that it holds. */
+  readonly blocks: number
+  readonly batches: number
+  readonly gaps: number
+  readonly restarts: number
+  readonly replays: number
+  readonly failures: number
+}
+
 /** An endpoint, its load and how fresh that is. Undefined is what is not known. */
 export interface EndpointReport {
   readonly modelServer: string
@@ -108,6 +125,8 @@ export interface EndpointReport {
   /** 0..1. */
   readonly kvUse: number | undefined
   readonly inFlight: number
+  /** How its KV events stand; undefined when it has none. */
+  readonly kvEvents?: KvEventReport | undefined
   readonly consecutiveErrors: number
   readonly ttftMs: number | undefined
   readonly tpotMs: number | undefined

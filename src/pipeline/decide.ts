@@ -7,6 +7,7 @@ import { adapterIdOf } from '#datastore/adapter-ids.ts'
 import type { Destination } from '#proxy/destination.ts'
 import type { RouteResult } from '#route/compile-rule.ts'
 import { drawSibling } from '#route/draw-target.ts'
+import type { Recording } from './decision-log.ts'
 import type { Runtime } from './runtime.ts'
 
 /** What a decision needs beside the request and the runtime. */
@@ -14,6 +15,8 @@ export interface DecidePorts {
   readonly outcome: OutcomeDraft
   readonly clock: Clock
   readonly rng: Rng
+  /** Undefined when nobody wants to know why. */
+  readonly recording?: Recording | undefined
 }
 
 const severalModels =
@@ -36,14 +39,25 @@ export class Decision {
     this.#ports = ports
   }
 
+  /** The last decision in words, for the client; undefined when it did not ask. */
+  get explained(): string | undefined {
+    return this.#ports.recording?.explained
+  }
+
   /** The best endpoint but for the slots in `tried`, reserved in the same step. Once per try. */
   choose(tried: readonly number[]): Destination | Refusal {
     if (tried.length > 0) this.#prepareRetry(tried)
-    const pick = this.#runtime.scheduler.pick(this.#route.modelServer, this.#asked, tried)
+    const { outcome, recording } = this.#ports
+    const capture = recording?.capture(this.#asked)
+    const pick = this.#runtime.scheduler.pick(this.#route.modelServer, this.#asked, tried, capture)
+    if (capture !== undefined) recording?.keep(capture)
     if (isRefusal(pick)) return pick
     const { modelServer, endpoint, lease, decision } = pick
-    this.#ports.outcome.scorerFallback ??= decision.fallback
-    return { modelServer, endpoint, lease, decision, upstreamModel: this.#route.upstreamModel }
+    outcome.scorerFallback ??= decision.fallback
+    outcome.reachableTokens = pick.reachableTokens
+    outcome.realizedTokens = pick.realizedTokens
+    const { upstreamModel } = this.#route
+    return { modelServer, endpoint, lease, decision, upstreamModel, explained: this.explained }
   }
 
   /**

@@ -15,12 +15,15 @@ export interface RunOwner {
   faulted(caught: unknown, outcome: OutcomeDraft): Refusal
 }
 
+/** Where a run may go. */
+export type RunDecision = Pick<Decision, 'choose'> & Partial<Pick<Decision, 'explained'>>
+
 /** What a run is made from. */
 export interface RunPlan {
   readonly exchange: Exchange
   readonly request: InferenceRequest
   readonly outcome: OutcomeDraft
-  readonly decision: Pick<Decision, 'choose'>
+  readonly decision: RunDecision
   readonly exposeEndpoint: boolean
   /** Already counted up; counted down when the run ends. */
   readonly inFlight: Gauge
@@ -33,7 +36,7 @@ export class RequestRun implements ForwardJob {
   readonly outcome: OutcomeDraft
   readonly exposeEndpoint: boolean
   readonly #owner: RunOwner
-  readonly #decision: Pick<Decision, 'choose'>
+  readonly #decision: RunDecision
   readonly #inFlight: Gauge
 
   constructor(owner: RunOwner, plan: RunPlan) {
@@ -57,6 +60,9 @@ export class RequestRun implements ForwardJob {
 
   refused(refusal: Refusal): void {
     this.#inFlight.add(-1)
+    const { explained } = this.#decision
+    if (explained !== undefined)
+      this.exchange.addedHeaders = [...this.exchange.addedHeaders, 'x-infer-explain', explained]
     this.#owner.refuseWith(this.exchange, refusal, this.outcome)
   }
 

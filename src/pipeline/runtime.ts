@@ -1,5 +1,6 @@
 import type { SessionSource, Snapshot } from '#config/snapshot.ts'
 import type { PluginDefinition } from '#contracts/plugin.ts'
+import type { ExactPorts } from '#contracts/schedule.ts'
 import type { Clock, Rng } from '#core/clock.ts'
 import type { AdapterIds } from '#datastore/adapter-ids.ts'
 import type { EndpointTable } from '#datastore/endpoint-table.ts'
@@ -20,6 +21,7 @@ export interface RuntimePorts {
   /** See PluginPorts. */
   readonly prefixMemory?: { readonly buffer: SharedArrayBuffer } | undefined
   readonly sessionMemory?: SharedArrayBuffer | undefined
+  readonly exact?: ExactPorts | undefined
 }
 
 /** A snapshot compiled for one thread: everything a decision needs, by index. Replaced as a whole. */

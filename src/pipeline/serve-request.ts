@@ -15,6 +15,7 @@ import { viaCount } from '#wire/via.ts'
 import { answerJson, answerRefusal } from './answer.ts'
 import { isPreflight } from './cors.ts'
 import { decide } from './decide.ts'
+import type { DecisionLog } from './decision-log.ts'
 import { isModelsPath, modelsDocument } from './models.ts'
 import { RequestRun } from './request-run.ts'
 import type { Runtime } from './runtime.ts'
@@ -26,6 +27,7 @@ export interface ServePorts {
   /** Asked for every request that would need work, before its body is read. */
   readonly overload: OverloadGuard
   readonly recorder: Recorder
+  readonly decisions: DecisionLog
   readonly clock: Clock
   readonly rng: Rng
   readonly newId: () => string
@@ -104,8 +106,9 @@ export class RequestServer implements ExchangeHandler {
   }
 
   #forward(exchange: Exchange, request: InferenceRequest, outcome: OutcomeDraft, runtime: Runtime): void {
-    const { forwarder, tunnels, recorder, clock, rng } = this.#ports
-    const decision = decide(request, runtime, { outcome, clock, rng })
+    const { forwarder, tunnels, recorder, clock, rng, decisions } = this.#ports
+    const recording = decisions.begin(request, runtime.snapshot)
+    const decision = decide(request, runtime, { outcome, clock, rng, recording })
     if (isRefusal(decision)) return this.refuseWith(exchange, decision, outcome)
     const { exposeEndpoint } = runtime.snapshot
     const inFlight = recorder.inFlight(request.model)

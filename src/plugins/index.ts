@@ -7,6 +7,7 @@ import { maxScore } from './picker/max-score.ts'
 import { nearBest } from './picker/near-best.ts'
 import { random } from './picker/random.ts'
 import { weightedRandom } from './picker/weighted-random.ts'
+import { precisePrefix } from './producer/precise-prefix.ts'
 import { prefix } from './producer/prefix.ts'
 import { cost } from './scorer/cost.ts'
 import { hasAdapter } from './scorer/has-adapter.ts'
@@ -17,6 +18,7 @@ import { sessionAffinity } from './session/session-affinity.ts'
 
 /** Every plug-in that comes with the gateway: the one list. */
 export const plugins: readonly PluginDefinition[] = [
+  precisePrefix,
   prefix,
   usable,
   cost,

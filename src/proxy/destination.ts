@@ -10,4 +10,6 @@ export interface Destination {
   readonly upstreamModel: string | undefined
   /** Why this endpoint; its text is asked for once, at the end, for the access log. */
   readonly decision: { text(): string }
+  /** The same at length, for the client; undefined when it did not ask. */
+  readonly explained?: string | undefined
 }

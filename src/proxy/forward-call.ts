@@ -107,6 +107,7 @@ export class ForwardCall implements UpstreamHandler, ExchangeObserver {
     this.#reply = new ReplyStream(exchange, head, {
       requestId: request.id,
       endpoint: exposeEndpoint ? destination.endpoint.id : undefined,
+      explained: destination.explained,
       added: destination.lease.replyHeaders,
       hidesCors: exchange.addedHeaders.length > 0,
       dialect: dialectOf(request.api.dialect),

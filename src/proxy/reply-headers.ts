@@ -6,6 +6,8 @@ export interface OwnReplyHeaders {
   readonly requestId: string
   /** Shown to the client when set. */
   readonly endpoint: string | undefined
+  /** Why that endpoint; shown to the client when set. */
+  readonly explained?: string | undefined
   /** Headers of plug-ins; they take the place of the engine's of the same name, but for cookies. */
   readonly added: HeaderList | undefined
   /** The gateway speaks for its origins itself (CORS): what the engine says to browsers does not count. */
@@ -25,6 +27,7 @@ const dropped: ReadonlySet<string> = new Set([
   'content-length',
   'x-request-id',
   'x-infer-endpoint',
+  'x-infer-explain',
   'x-infer-reason',
 ])
 
@@ -41,6 +44,7 @@ export function replyHeaders(headers: HeaderList, own: OwnReplyHeaders): string[
   }
   result.push('x-request-id', own.requestId)
   if (own.endpoint !== undefined) result.push('x-infer-endpoint', own.endpoint)
+  if (own.explained !== undefined) result.push('x-infer-explain', own.explained)
   if (own.added !== undefined) result.push(...own.added)
   return result
 }

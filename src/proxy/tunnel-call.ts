@@ -272,6 +272,7 @@ export class TunnelCall implements ExchangeObserver, EngineObserver {
     return {
       requestId: request.id,
       endpoint: exposeEndpoint ? this.#destination?.endpoint.id : undefined,
+      explained: this.#destination?.explained,
       added: this.#destination?.lease.replyHeaders,
       hidesCors: exchange.addedHeaders.length > 0,
     }

@@ -1,7 +1,7 @@
 import type { ModelServerPlan } from '#config/snapshot.ts'
-import type { LoadColumns } from '#contracts/load.ts'
-import type { Candidates } from '#contracts/schedule.ts'
-import { health } from '#core/endpoint.ts'
+import type { LeftOut } from '#contracts/decision-record.ts'
+import type { Candidates, Facts } from '#contracts/schedule.ts'
+import { leftOutOf } from './decision-capture.ts'
 
 /** What a scorer said. */
 export interface ScoredStage {
@@ -28,16 +28,12 @@ export interface DecisionRecorder {
    * it is not the model server's.
    */
   began(modelServer: ModelServerPlan, candidates: Candidates, profile?: string): void
+  /** What was found out about the request. `known` are the facts that some producer has written. */
+  produced?(facts: Facts, known: readonly (keyof Facts)[]): void
   filtered(type: string, candidates: Candidates): void
   scored(stage: ScoredStage): void
   picked(stage: PickedStage): void
 }
-
-/**
- * `unready`: by its own word. `ejected`: after failures. `resting`: at its own wish. `starting`: it has just come back.
- * `filtered`: by another filter of the profile.
- */
-export type LeftOut = 'unready' | 'ejected' | 'resting' | 'starting' | 'filtered'
 
 /** A decision with all its reasons, as plain data: endpoints by id, in the order of the configuration. */
 export interface Explanation {
@@ -101,8 +97,9 @@ export class Explainer implements DecisionRecorder {
   filtered(type: string, candidates: Candidates): void {
     const removed = this.#removed(candidates)
     this.#filters.push({ type, removed })
+    const { health, ejected } = candidates.loads
     for (const [slot, id] of this.#ids) {
-      if (removed.includes(id)) this.#leftOut[id] = whyLeftOut(type, candidates.loads, slot)
+      if (removed.includes(id)) this.#leftOut[id] = leftOutOf(type, health[slot], ejected[slot])
     }
   }
 
@@ -134,11 +131,4 @@ export class Explainer implements DecisionRecorder {
       Array.from({ length: candidates.count }, (_, i) => [this.#idAt(candidates, i), convert(values[i] ?? Number.NaN)]),
     )
   }
-}
-
-function whyLeftOut(stage: string, loads: LoadColumns, slot: number): LeftOut {
-  if (stage === 'slow-start') return 'starting'
-  if (stage !== 'usable') return 'filtered'
-  if (loads.health[slot] === health.unready) return 'unready'
-  return loads.ejected[slot] === 0 ? 'resting' : 'ejected'
 }

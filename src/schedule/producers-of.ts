@@ -3,16 +3,20 @@ import type { PluginDefinition } from '#contracts/plugin.ts'
 
 /**
  * The producers of a profile: those that it names, in its order, then the first plug-in for each fact that its plug-ins read
- * and none of its producers writes.
+ * and none of its producers writes; with `hasKvEvents` those included that need events of engines.
  */
-export function producersOf(plan: ProfilePlan, plugins: readonly PluginDefinition[]): readonly PluginPlan[] {
+export function producersOf(
+  plan: ProfilePlan,
+  plugins: readonly PluginDefinition[],
+  hasKvEvents = false,
+): readonly PluginPlan[] {
   const uses: PluginPlan[] = [...(plan.producers ?? [])]
   const definitionOf = ({ type }: PluginPlan): PluginDefinition | undefined => plugins.find((one) => one.type === type)
   const written = new Set<string>(uses.flatMap((use) => definitionOf(use)?.writes ?? []))
   const readers = [...plan.filters, ...plan.scorers, plan.picker]
   const read = new Set<string>(readers.flatMap((use) => definitionOf(use)?.reads ?? []))
   for (const plugin of plugins) {
-    const writes = plugin.writes ?? []
+    const writes = plugin.needsKvEvents === true && !hasKvEvents ? [] : (plugin.writes ?? [])
     if (!writes.some((fact) => read.has(fact) && !written.has(fact))) continue
     uses.push({ type: plugin.type, parameters: {} })
     for (const fact of writes) written.add(fact)

@@ -22,6 +22,8 @@ import { producersOf } from './producers-of.ts'
 /** What profiles are compiled with. */
 export interface ProfilePorts extends Omit<PluginPorts, 'facts'> {
   readonly plugins: readonly PluginDefinition[]
+  /** Whether some endpoint has KV events. */
+  readonly hasKvEvents?: boolean
   /** Most endpoints compared in one decision. */
   readonly maxCandidates: number
 }
@@ -52,6 +54,10 @@ type Listener = Pick<Producer, 'placed'>
 export class Profile {
   /** What the producers found out for the decision being made. */
   readonly facts: Facts = createFacts(maxEndpoints)
+  /** Those of the facts that its producers write; the number of prompt tokens is always known, roughly. */
+  readonly factsKnown: readonly (keyof Facts)[]
+  /** Whether its producers say how much of a prompt each endpoint has cached. */
+  readonly knowsCache: boolean
   readonly #producers: readonly Producer[]
   readonly #listeners: readonly Listener[]
   readonly #filters: readonly { readonly type: string; readonly filter: Filter }[]
@@ -70,7 +76,11 @@ export class Profile {
     const { maxCandidates } = ports
     const own = { ...ports, facts: this.facts }
     const make = (point: ExtensionPoint, use: PluginPlan): Plugin => instantiate(point, use, own)
-    this.#producers = producersOf(plan, ports.plugins).map((use) => make('producer', use) as Producer)
+    const producers = producersOf(plan, ports.plugins, ports.hasKvEvents)
+    this.#producers = producers.map((use) => make('producer', use) as Producer)
+    const writers = ports.plugins.filter((one) => producers.some(({ type }) => type === one.type))
+    this.factsKnown = [...new Set<keyof Facts>(['promptTokens', ...writers.flatMap(({ writes = [] }) => writes)])]
+    this.knowsCache = this.factsKnown.includes('cachedTokens')
     this.#filters = plan.filters.map((use) => ({ type: use.type, filter: make('filter', use) as Filter }))
     this.#scorers = plan.scorers.map((use) => ({
       type: use.type,

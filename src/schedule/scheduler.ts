@@ -1,6 +1,6 @@
 import type { EndpointPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
 import type { PluginDefinition } from '#contracts/plugin.ts'
-import type { Candidates, ScheduleRequest } from '#contracts/schedule.ts'
+import type { Candidates, ExactPorts, ScheduleRequest } from '#contracts/schedule.ts'
 import type { Clock, Rng } from '#core/clock.ts'
 import { health } from '#core/endpoint.ts'
 import { Fault } from '#core/fault.ts'
@@ -24,6 +24,7 @@ export interface SchedulerPorts {
   /** See PluginPorts. */
   readonly prefixMemory?: { readonly buffer: SharedArrayBuffer } | undefined
   readonly sessionMemory?: SharedArrayBuffer | undefined
+  readonly exact?: ExactPorts | undefined
 }
 
 /** An endpoint, reserved. Whoever gets it releases the lease. */
@@ -32,6 +33,12 @@ export interface EndpointPick {
   readonly modelServer: ModelServerPlan
   readonly lease: Lease
   readonly decision: Decision
+  /**
+   * Prompt tokens that the best endpoint in service has in its cache, and those that the one picked has, as far as known: what
+   * lies between them was given away for another advantage. 0 for a probe and where the profile does not know caches.
+   */
+  readonly reachableTokens: number
+  readonly realizedTokens: number
 }
 
 /** Picks endpoints for the model servers of one snapshot, on one thread. Both functions may be passed on unbound. */
@@ -155,7 +162,8 @@ class GroupScheduler implements Scheduler {
       if (lease.claimProbe()) {
         recorder?.filtered('probe', candidates)
         const counts = { candidates: 1, endpoints: slots.length, tried: 0, ejected: 0, isProbe: true }
-        return { endpoint, modelServer, lease, decision: new Decision(unopposed, counts) }
+        const decision = new Decision(unopposed, counts)
+        return { endpoint, modelServer, lease, decision, reachableTokens: 0, realizedTokens: 0 }
       }
       lease.release()
     }
@@ -190,6 +198,8 @@ class GroupScheduler implements Scheduler {
     const table = this.#table
     const candidates = this.#candidates
     profile.produce(request, candidates)
+    recorder?.produced?.(profile.facts, profile.factsKnown)
+    const reachableTokens = mostCached(profile, candidates)
     profile.filter(request, candidates, recorder)
     if (candidates.count === 0) return noneUsable()
     if (anyReturned(candidates, table)) this.#startSlowly(modelServer, request, recorder)
@@ -204,7 +214,8 @@ class GroupScheduler implements Scheduler {
     const lead = isCompared ? profile.lead(index) : unopposed
     const ejected = count < slots.length ? countEjected(table, slots) : 0
     const counts = { candidates: count, endpoints: slots.length, tried, ejected, isProbe: false }
-    return { endpoint, modelServer, lease, decision: new Decision(lead, counts) }
+    const realizedTokens = cachedAt(profile, slot)
+    return { endpoint, modelServer, lease, decision: new Decision(lead, counts), reachableTokens, realizedTokens }
   }
 }
 
@@ -229,6 +240,24 @@ function isAwake(table: EndpointTable, slot: number, clock: Clock): boolean {
 function anyEjected({ slots, count }: Candidates, { ejected }: EndpointTable): boolean {
   for (let i = 0; i < count; i++) if (ejected[slots[i]!] !== 0) return true
   return false
+}
+
+/** The most prompt tokens that a candidate in service has in its cache; 0 where the profile does not know caches. */
+function mostCached({ facts, knowsCache }: Profile, { slots, count, loads }: Candidates): number {
+  if (!knowsCache) return 0
+  const { cachedTokens } = facts
+  let most = 0
+  for (let i = 0; i < count; i++) {
+    const slot = slots[i]!
+    if (cachedTokens[slot]! > most && loads.ejected[slot] === 0 && loads.health[slot] !== health.unready)
+      most = cachedTokens[slot]!
+  }
+  return most
+}
+
+/** The prompt tokens that one endpoint has in its cache; 0 where the profile does not know caches. */
+function cachedAt({ facts, knowsCache }: Profile, slot: number): number {
+  return knowsCache ? facts.cachedTokens[slot]! : 0
 }
 
 function countEjected({ ejected }: EndpointTable, slots: Int32Array): number {
@@ -257,11 +286,12 @@ function compileProfiles(
   ports: SchedulerPorts,
   endpoints: readonly (EndpointPlan | undefined)[],
 ): ReadonlyMap<string, Profile> {
-  const { snapshot, plugins, rng, prefixMemory, sessionMemory, clock } = ports
+  const { snapshot, plugins, rng, prefixMemory, sessionMemory, exact, clock } = ports
   const endpointOf = (slot: number): EndpointPlan | undefined => endpoints[slot]
-  const memory = { prefixMemory, sessionMemory }
+  const memory = { prefixMemory, sessionMemory, exact }
   const wallMs = (): number => clock.wallMs()
-  const profilePorts = { plugins, rng, ...memory, endpointOf, wallMs, maxCandidates: widest(ports) }
+  const hasKvEvents = endpoints.some((endpoint) => endpoint?.kvEvents !== undefined)
+  const profilePorts = { hasKvEvents, plugins, rng, ...memory, endpointOf, wallMs, maxCandidates: widest(ports) }
   return new Map(Object.entries(snapshot.profiles).map(([name, plan]) => [name, new Profile(plan, profilePorts)]))
 }
 

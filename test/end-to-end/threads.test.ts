@@ -55,7 +55,10 @@ test('connections are spread over all threads, and metrics and log come together
 
 test('requests of all threads spread over slow engines as those of one do', () => {
   const sims = [1, 2, 3, 4].map((seed) => ({ ...quick, ttftMs: 3000, seed }))
-  return withFleet({ sims, config: threeThreads }, async ({ gateway, sims: engines }) => {
+  // By count alone: the default profile levels seconds, of which these requests have next to none.
+  const profiles = { default: { filters: ['usable'], scorers: ['least-request'] } }
+  const config = (fleet: Fleet['sims']) => ({ ...threeThreads(fleet), profiles })
+  return withFleet({ sims, config }, async ({ gateway, sims: engines }) => {
     const spreads: number[] = []
     const clients = await runMany(80, 40, () => RawClient.connect(gateway.port))
     for (const client of clients) client.write(chat())
@@ -169,11 +172,14 @@ test('a thread that hangs is reported while the others serve, and reported again
     const found = await waitFor('report', stalled, 6000)
     assert.equal(found.name, 'data-2')
     assert.ok((await gateway.metrics()).sum('infer_gateway_thread_stalled_seconds', { thread: 'data-2' }) >= 3)
+    const recorded = fetch(`${gateway.adminUrl}/debug/decisions`).then((response) => response.json())
     const answering = new Set<string>()
     await Promise.all(
       clients.map((client) => Promise.race([threadOf(client).then((thread) => answering.add(thread)), sleep(1000)])),
     )
     assert.equal(answering.size, new Set(threads).size - 1, 'all threads answer but one')
+    const { decisions, silentThreads } = (await recorded) as Record<'decisions' | 'silentThreads', readonly unknown[]>
+    assert.deepEqual([decisions.length > 0, silentThreads], [true, ['data-2']], 'recorded decisions of the others')
     await waitFor('recovery', async () => (await stalled()) === undefined, 10_000)
     const said = gateway.logLines.map(({ msg }) => msg)
     assert.ok(said.includes('a data thread does not run its timers'))

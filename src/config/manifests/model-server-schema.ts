@@ -47,6 +47,16 @@ export const modelServerSchema = nativeObject(
         .prefault('http')
         .describe("`https` checks certificates against the system's authorities."),
     }).describe('Where they listen.'),
+    kvEvents: strict({
+      port: wholeNumber(1, 65_535).prefault(5557).describe('Port of the published events (`endpoint` of the engine).'),
+      replayPort: wholeNumber(1, 65_535)
+        .optional()
+        .describe('Port where past events can be asked for (`replay_endpoint`).')
+        .meta({ defaultText: 'none: only what is stored from now on is known' }),
+    })
+      .optional()
+      .describe('Where the engines publish their KV events; not a field of the original resource.')
+      .meta({ defaultText: 'none' }),
     profile: text(63)
       .optional()
       .describe('Scheduling profile; not a field of the original resource.')

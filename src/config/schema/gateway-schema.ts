@@ -169,6 +169,16 @@ export const schedulerSchema = strict({
     .describe(
       'Strategies that a request may choose with the header `routing-strategy`, alone or weighted; `true` is all of them. Without any the header means nothing.',
     ),
+  allowExplain: flag()
+    .prefault(false)
+    .describe(
+      'Whether a request may ask with `x-infer-explain: 1` why it went where it did: the answer says so in a header of that name. Endpoints are named in it where `exposeEndpoint` is set, else numbered.',
+    ),
+  recordEvery: wholeNumber(0, 1_000_000)
+    .prefault(64)
+    .describe(
+      'Of so many requests of a thread one is recorded with all that decided where it went, for `infer-gateway explain`; `0` records only those that ask for it.',
+    ),
 })
 
 /** Everything beside models and profiles. */
@@ -196,8 +206,8 @@ export const gatewayShape = {
   log: logSchema.optional().describe('What is logged.').meta({ defaultText: 'see below' }),
   scheduler: schedulerSchema
     .optional()
-    .describe('What requests may choose by header.')
-    .meta({ defaultText: 'nothing' }),
+    .describe('What requests may choose by header, and which decisions are recorded.')
+    .meta({ defaultText: 'see below' }),
   sessionFrom: sessionSources()
     .optional()
     .describe(

@@ -52,6 +52,17 @@ export function scrape() {
   return byForm({ boolean: neverTrue, mapping: scrapeSchema }, '`false` or a mapping')
 }
 
+/** Where engines publish their KV events. */
+export const kvEventsSchema = strict({
+  port: port()
+    .prefault(5557)
+    .describe('Port of the published events (`endpoint` of the engine), on the host of each endpoint; rank r adds r.'),
+  replayPort: port()
+    .optional()
+    .describe('Port where past events can be asked for (`replay_endpoint`); rank r adds r.')
+    .meta({ defaultText: 'none: only what is stored from now on is known' }),
+})
+
 /** A DNS name with many addresses. */
 export const dnsSchema = strict({
   name: text(253).describe('Name whose A and AAAA records are the endpoints.'),
@@ -71,6 +82,10 @@ export const endpointSchema = strict({
     .describe('Software behind this endpoint.')
     .meta({ defaultText: 'that of the model' }),
   scrape: scrape().optional().describe('Metrics page of this endpoint.').meta({ defaultText: 'that of the model' }),
+  kvEvents: kvEventsSchema
+    .optional()
+    .describe('KV events of this endpoint.')
+    .meta({ defaultText: 'those of the model' }),
   rank: wholeNumber(0, 1023).optional().describe('Data-parallel rank, sent as `x-data-parallel-rank`.'),
   role: oneOf(['both', 'prefill', 'decode']).prefault('both').describe('Role in prefill/decode disaggregation.'),
   labels: labels.prefault({}).describe('Labels shown on the status page and to plug-ins.'),
@@ -166,6 +181,12 @@ export const modelSchema = strict({
     .optional()
     .describe('Metrics page of the endpoints; `false` reads none.')
     .meta({ defaultText: 'by engine' }),
+  kvEvents: kvEventsSchema
+    .optional()
+    .describe(
+      'Where the endpoints publish over ZeroMQ what is in their KV cache (vLLM and SGLang: `--kv-events-config`). The house profile then knows exactly which endpoint has how much of a prompt.',
+    )
+    .meta({ defaultText: 'none' }),
   profile: text(63)
     .optional()
     .describe('Scheduling profile. That of a `split` goes before those of its models.')

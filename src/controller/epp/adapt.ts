@@ -106,7 +106,7 @@ const formerMaxBlocks = 256
 
 function adaptPrefixScorer(given: Parameters, { spot }: Instance, { findings }: AdaptContext): Adapted {
   for (const key of preciseKeys.filter((one) => given[one] !== undefined)) {
-    const message = `'${key}' belongs to matching by KV events, which this version does not have: leave it out`
+    const message = `'${key}' belongs to matching by KV events, which this plug-in does not do: leave it out`
     complain(findings, below(spot, 'parameters', key), message, { spot: 'key' })
   }
   const { prefixLengthWeight, maxModelLen, hashBlockSize, ...others } = splitKeys(given, preciseKeys)[1]

@@ -20,7 +20,7 @@ const noPrediction = 'this version has no latency predictor: leave it out'
 const noDisaggregation =
   'this version does not run prefill and decode on different endpoints: give one profile with the scorers for both'
 const noPrecise =
-  "this version does not read KV events: use 'approx-prefix-cache-producer' and 'prefix-cache-scorer' instead"
+  "KV events ('kvEvents' of a model) are read for the gateway's own profile only: use 'approx-prefix-cache-producer' and 'prefix-cache-scorer' instead"
 const noCluster = 'this version knows the endpoints of one cluster only: leave it out'
 const noMedia = 'this version does not track the encoder caches of engines: leave it out'
 const noDiscovery = "endpoints are given to the gateway as 'models.NAME.endpoints' or as a ModelServer: leave it out"

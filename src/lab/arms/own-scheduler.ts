@@ -26,7 +26,12 @@ const nothing: readonly number[] = []
 
 const noBody = { slices: [], bytes: 0 }
 
-function endpointPlan(table: EndpointTable, slot: number): EndpointPlan {
+/** The engines that take prompts: pairs are not placed by the scheduler, so that those that only decode are not its endpoints. */
+function endpointPlans(table: EndpointTable, settings: ArmPorts['settings']): readonly EndpointPlan[] {
+  return settings.flatMap(({ role }, slot) => (role === 'decode' ? [] : [endpointPlan(table, slot, role)]))
+}
+
+function endpointPlan(table: EndpointTable, slot: number, role: EndpointPlan['role']): EndpointPlan {
   return {
     id: `engine-${slot}:8000`,
     slot,
@@ -36,7 +41,7 @@ function endpointPlan(table: EndpointTable, slot: number): EndpointPlan {
     engine: 'vllm',
     scrape: undefined,
     rank: undefined,
-    role: 'both',
+    role,
     labels: {},
   }
 }
@@ -70,7 +75,7 @@ function modelServer(endpoints: readonly EndpointPlan[]): ModelServerPlan {
 
 /**
  * The gateway's own scheduler, as it runs in the gateway: `createScheduler` with its endpoint table, leases and plug-ins. Only
- * time and the metrics pages are simulated. The body of a request is its prompt and nothing else, made when a plug-in reads it.
+ * time and the metrics pages are simulated. It places the prefill of requests whose engines only prefill, not their decode. The body of a request is its prompt and nothing else, made when a plug-in reads it.
  */
 export class OwnSchedulerArm implements Arm {
   readonly table: EndpointTable
@@ -82,7 +87,7 @@ export class OwnSchedulerArm implements Arm {
   constructor(ports: ArmPorts, setup: OwnSchedulerSetup = {}) {
     const { clock, rng, fleet } = ports
     const table = createEndpointTable()
-    const endpoints = ports.settings.map((_, slot) => endpointPlan(table, slot))
+    const endpoints = endpointPlans(table, ports.settings)
     const snapshot = {
       modelServers: [modelServer(endpoints)],
       profiles: { default: setup.profile ?? defaultProfile },

@@ -10,6 +10,7 @@ import {
 import type { Arrival, FleetView } from '#lab/virtual-fleet.ts'
 import { ActiveBlocks } from './active-blocks.ts'
 import { leastOf } from './blind.ts'
+import { DecodeBlocks, decodesByBlocks } from './decode-blocks.ts'
 import { PrefixHistory } from './prefix-history.ts'
 import { ScrapedLoads } from './scraped-loads.ts'
 import { TokenAccount } from './token-account.ts'
@@ -74,6 +75,8 @@ export interface PeerPlan<Name extends string> {
   readonly learnsAtEnd?: boolean
   /** Reads metrics pages so often. */
   readonly scrapeMs?: number
+  /** Where requests are placed a second time: by {@link DecodeBlocks} with so many tokens for a request; by default by count. */
+  decodeTokensPerRequest?(values: Readonly<Record<Name, number>>, blockSize: number): number
   formula(values: Readonly<Record<Name, number>>, ports: FormulaPorts): Formula
 }
 
@@ -86,10 +89,12 @@ export function definePeer<Name extends string>(plan: PeerPlan<Name>): ArmDefini
     summary,
     source,
     parameters,
-    create: (ports, values) =>
-      new PeerArm(plan, ports, (scraped) =>
-        plan.formula(completeValues<Name>(parameters, values), { ...ports, scraped }),
-      ),
+    create(ports, values) {
+      const complete = completeValues<Name>(parameters, values)
+      const arm = new PeerArm(plan, ports, (scraped) => plan.formula(complete, { ...ports, scraped }))
+      const tokens = plan.decodeTokensPerRequest?.(complete, ports.settings[0]?.blockSize ?? 1)
+      return tokens === undefined ? arm : decodesByBlocks(arm, new DecodeBlocks(ports, tokens))
+    },
   }
 }
 

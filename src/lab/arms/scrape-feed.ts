@@ -44,7 +44,7 @@ export function adapterOf(name: string): number {
 export function startScrapeFeed(ports: ScrapeFeedPorts): void {
   const { table, clock, endpoints, fleet, timing } = ports
   endpoints.forEach((endpoint, index) => {
-    if (fleet.engines[index] === undefined) throw new RangeError(`there is no engine ${index}`)
+    if (fleet.engines[endpoint.slot] === undefined) throw new RangeError(`there is no engine ${endpoint.slot}`)
     const writer = new LoadWriter(table, endpoint, ports.adapterId)
     writeListing(writer, ports)
     clock.after(timing.intervalMs * ((index * goldenRatio) % 1), () => scrape(writer, ports))

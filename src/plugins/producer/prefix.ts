@@ -28,7 +28,7 @@ const keptSalts = 256
  * prompt's bytes are hashed in blocks, and one index for all endpoints knows which of them holds which blocks. A prompt
  * counts as held from its dispatch on, so that the second request of a burst finds the first.
  */
-class PrefixProducer implements Producer {
+export class PrefixProducer implements Producer {
   readonly #facts: Facts
   readonly #index: PrefixIndex
   readonly #hasher = new PromptHasher()
@@ -45,6 +45,11 @@ class PrefixProducer implements Producer {
   constructor({ facts, prefixMemory }: PluginPorts) {
     this.#facts = facts
     this.#index = new PrefixIndex(prefixMemory ?? prefixIndexMemory({ blocks: ownIndexBlocks, blockTokens }))
+  }
+
+  /** The blocks of the prompt that facts were produced for last; reused. */
+  get chain(): BlockChain {
+    return this.#chain
   }
 
   produce({ body, promptSpans, promptBytes, model }: ScheduleRequest, candidates: Candidates): void {

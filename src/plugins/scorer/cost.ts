@@ -24,6 +24,8 @@ interface Frame {
   /** Arrivals per endpoint and second, and the part of the time that prefill takes of an endpoint. */
   arrivalsPerS: number
   utilization: number
+  /** Clock.nowMs. */
+  nowMs: number
 }
 
 /**
@@ -36,7 +38,14 @@ class CostScorer implements Scorer {
   readonly #facts: Facts
   readonly #rates = new ArrivalRates()
   readonly #speeds = new FleetSpeeds()
-  readonly #frame: Frame = { promptTokens: 1, outputTokens: 1, meanInFlight: 0, arrivalsPerS: 0, utilization: 0 }
+  readonly #frame: Frame = {
+    promptTokens: 1,
+    outputTokens: 1,
+    meanInFlight: 0,
+    arrivalsPerS: 0,
+    utilization: 0,
+    nowMs: 0,
+  }
   #meanOutput: number = housePriors.outputTokens
   /** Answers that the mean is of; the prior counts as so many. */
   #outputs = 4
@@ -83,6 +92,7 @@ class CostScorer implements Scorer {
     let inFlight = 0
     for (let i = 0; i < count; i++) inFlight += requestsOn(loads, slots[i]!)
     const frame = this.#frame
+    frame.nowMs = nowMs
     frame.promptTokens = this.#facts.promptTokens
     frame.outputTokens = Math.min(maxTokens ?? Number.POSITIVE_INFINITY, this.#meanOutput)
     frame.meanInFlight = inFlight / Math.max(1, count)
@@ -100,7 +110,7 @@ class CostScorer implements Scorer {
     const { promptTokens, outputTokens, arrivalsPerS, utilization } = this.#frame
     const uncached = Math.max(1, promptTokens - this.#facts.cachedTokens[slot]!)
     const inFlight = requestsOn(loads, slot)
-    const sequences = this.#limits.of(slot, loads)
+    const sequences = this.#limits.of(slot, loads, this.#frame.nowMs)
     const decoding = Math.max(0, Math.min(sequences, inFlight - loads.prefilling[slot]!))
     const contextTokens = loads.contextTokens[slot]!
     const slowness = this.#speeds.prefillFactor(loads.prefillUs[slot]!)

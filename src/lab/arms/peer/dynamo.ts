@@ -19,6 +19,7 @@ export const dynamoArms = [
       scale: { meaning: 'weight of prefill against blocks in use', value: 1, grid: [0.5, 1, 2, 4, 8] },
       perRequest: { meaning: 'blocks that each request in flight adds', value: 0, grid: [0, 4, 16, 64] },
     },
+    decodeTokensPerRequest: ({ perRequest }, blockSize) => perRequest * blockSize,
     formula: ({ credit, decay, scale, perRequest }) => ({
       cost(situation, costs) {
         const { promptTokens, account, activeTokens, blockSize, usable } = situation
@@ -41,6 +42,7 @@ export const dynamoArms = [
     parameters: {
       credit: { meaning: 'credit for a cached token', value: 1, grid: [1, 1.5, 2] },
     },
+    decodeTokensPerRequest: () => 0,
     formula: ({ credit }) => ({
       cost(situation, costs) {
         for (const i of situation.usable) {

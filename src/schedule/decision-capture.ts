@@ -1,0 +1,357 @@
+import type { ModelServerPlan } from '#config/snapshot.ts'
+import type {
+  CandidateRecord,
+  DecisionHead,
+  DecisionRecord,
+  FactColumn,
+  LeftOut,
+  LoadColumn,
+} from '#contracts/decision-record.ts'
+import type { Candidates, Facts, ScheduleRequest } from '#contracts/schedule.ts'
+import { health } from '#core/endpoint.ts'
+import { type ReasonParts, reasonOf } from './decision-reason.ts'
+import type { DecisionRecorder, PickedStage, ScoredStage } from './explain.ts'
+
+/** Whose decision it is. */
+export interface CaptureAsk {
+  readonly requestId: string
+  /** Which try of the request, from 1. */
+  readonly attempt: number
+  readonly thread: string
+  readonly atWallMs: number
+}
+
+/** What a decision is about, of a ModelServerPlan. */
+export interface DecidedFor extends Pick<ModelServerPlan, 'key' | 'profile'> {
+  readonly endpoints: readonly { readonly slot: number; readonly id: string }[]
+}
+
+/** The load columns in the order in which they are kept. */
+export const loadColumns = [
+  'running',
+  'waiting',
+  'kvUse',
+  'reportedAtMs',
+  'inFlightAtReport',
+  'health',
+  'inFlight',
+  'prefilling',
+  'uncachedTokens',
+  'contextTokens',
+  'ttftMs',
+  'tpotMs',
+  'prefillUs',
+  'observedAtMs',
+  'consecutiveErrors',
+  'restUntilMs',
+  'ejected',
+  'maxAdapters',
+  'adapterCount',
+  'blockSize',
+  'blockCount',
+] as const satisfies readonly LoadColumn[]
+
+/** The facts in the order in which they are kept. */
+export const factColumns = [
+  'cachedTokens',
+  'inUseTokens',
+  'missHolders',
+  'missUses',
+  'matchedBlocks',
+  'inFlightTokens',
+  'requestTokens',
+] as const satisfies readonly FactColumn[]
+
+/** The load columns, whether the adapter is there, the facts. */
+const width = loadColumns.length + 1 + factColumns.length
+const adapterAt = loadColumns.length
+const factsAt = adapterAt + 1
+
+const noScalars = { promptTokens: 0, missHash: 0, totalBlocks: 0, blockTokens: 0 }
+
+/** Bytes that a capture takes beside its numbers, about. */
+const ownBytes = 1024
+/** Of the endpoints and the map of their ids, which is made when somebody asks. */
+const bytesPerId = 64
+const nothing = new Int32Array(0)
+const noNumbers = new Float64Array(0)
+
+/**
+ * Keeps one decision as the numbers it was made from: to take it costs a copy of them, and words and records are made when
+ * somebody asks. Use a new one for each decision.
+ */
+export class DecisionCapture implements DecisionRecorder {
+  readonly #ask: CaptureAsk
+  readonly #request: ScheduleRequest
+  #modelServer = ''
+  #profile = ''
+  #endpoints: DecidedFor['endpoints'] = []
+  #idBySlot: ReadonlyMap<number, string> | undefined = undefined
+  #slots: Int32Array = nothing
+  #numbers: Float64Array = noNumbers
+  #facts: Pick<Facts, keyof typeof noScalars> = noScalars
+  #factsKnown: readonly (keyof Facts)[] = []
+  readonly #filters: { readonly type: string; readonly left: Int32Array }[] = []
+  readonly #scorers: { readonly type: string; readonly weight: number; readonly opinions: Float64Array }[] = []
+  #left: Int32Array = nothing
+  #totals: Float64Array = noNumbers
+  #picker: string | undefined = undefined
+  #chosen = -1
+  #isProbe = false
+  readonly #hasSession: boolean
+
+  constructor(ask: CaptureAsk, request: ScheduleRequest) {
+    this.#ask = ask
+    // The prompt and what else the client sent must not live as long as this does.
+    this.#request = { ...request, headers: [], body: { slices: [], bytes: 0 }, promptSpans: [], session: undefined }
+    this.#hasSession = request.session !== undefined
+  }
+
+  get requestId(): string {
+    return this.#ask.requestId
+  }
+
+  get model(): string {
+    return this.#request.model
+  }
+
+  get modelServer(): string {
+    return this.#modelServer
+  }
+
+  get profile(): string {
+    return this.#profile
+  }
+
+  /** Id of the endpoint picked; undefined when the request was refused. */
+  get chosen(): string | undefined {
+    return this.#ids.get(this.#chosen)
+  }
+
+  /** Candidates that a record of it has. */
+  get candidates(): number {
+    return this.#slots.length
+  }
+
+  /** Memory that it keeps, about. */
+  get bytes(): number {
+    const scored = this.#scorers.length * this.#left.length * 8 + this.#filters.length * this.#slots.length * 4
+    return ownBytes + this.#numbers.byteLength + scored + this.#endpoints.length * bytesPerId
+  }
+
+  began(modelServer: DecidedFor, candidates: Candidates, profile = modelServer.profile): void {
+    this.#modelServer = modelServer.key
+    this.#profile = profile
+    this.#endpoints = modelServer.endpoints
+    const { count, loads } = candidates
+    const slots = candidates.slots.slice(0, count)
+    const numbers = new Float64Array(count * width)
+    for (let column = 0; column < loadColumns.length; column++) {
+      const values = loads[loadColumns[column]!]
+      for (let i = 0; i < count; i++) numbers[i * width + column] = values[slots[i]!]!
+    }
+    const { adapter } = this.#request
+    const asking = adapter >= 0 ? count : 0
+    for (let i = 0; i < asking; i++) {
+      numbers[i * width + adapterAt] = loads.hasAdapter(slots[i]!, adapter) ? 1 : 0
+    }
+    this.#slots = slots
+    this.#left = slots
+    this.#numbers = numbers
+  }
+
+  produced(facts: Facts, known: readonly (keyof Facts)[]): void {
+    const { promptTokens, missHash, totalBlocks, blockTokens } = facts
+    this.#facts = { promptTokens, missHash, totalBlocks, blockTokens }
+    this.#factsKnown = known
+    const slots = this.#slots
+    for (let column = 0; column < factColumns.length; column++) {
+      const name = factColumns[column]!
+      if (!known.includes(name)) continue
+      const values = facts[name]
+      for (let i = 0; i < slots.length; i++) this.#numbers[i * width + factsAt + column] = values[slots[i]!]!
+    }
+  }
+
+  filtered(type: string, candidates: Candidates): void {
+    if (candidates.count !== this.#left.length) this.#left = candidates.slots.slice(0, candidates.count)
+    this.#filters.push({ type, left: this.#left })
+    if (type === 'probe') {
+      this.#isProbe = true
+      this.#chosen = candidates.slots[0] ?? -1
+    }
+  }
+
+  scored({ type, weight, candidates, opinions }: ScoredStage): void {
+    this.#scorers.push({ type, weight, opinions: opinions.slice(0, candidates.count) })
+  }
+
+  picked({ type, candidates, totals, index }: PickedStage): void {
+    this.#picker = type
+    this.#totals = totals.slice(0, candidates.count)
+    this.#chosen = candidates.slots[index] ?? -1
+  }
+
+  /** Number of an endpoint in the order of the configuration, from 1. */
+  numberOf(endpoint: string): number {
+    return [...this.#ids.values()].indexOf(endpoint) + 1
+  }
+
+  /** The decision with everything it was made from. */
+  record(): DecisionRecord {
+    const records = this.#candidates()
+    return { ...this.head(), candidates: records }
+  }
+
+  /** The decision in short. */
+  head(): DecisionHead {
+    const { chosenCandidate: _chosen, runnerUpCandidate: _other, compared: _compared, ...head } = this.#parts()
+    return { ...head, reason: this.reason((endpoint) => endpoint) }
+  }
+
+  /** The reason in one line, with endpoints called as `nameOf` says. */
+  reason(nameOf: (endpoint: string) => string): string {
+    return reasonOf(this.#parts(), nameOf)
+  }
+
+  #parts(): ReasonParts {
+    const runnerUp = this.#runnerUp()
+    const { promptBytes, maxTokens, stream, adapter, model } = this.#request
+    const present = new Set(this.#slots)
+    return {
+      ...this.#ask,
+      model,
+      modelServer: this.#modelServer,
+      profile: this.#profile,
+      endpoints: this.#ids.size,
+      tried: [...this.#ids].filter(([slot]) => !present.has(slot)).map(([, id]) => id),
+      filters: this.#removed().map(({ type, slots }) => ({ type, removed: slots.map((slot) => this.#idOf(slot)) })),
+      scorers: this.#scorers.map(({ type, weight }) => ({ type, weight })),
+      picker: this.#picker,
+      isProbe: this.#isProbe,
+      chosen: this.chosen,
+      runnerUp: this.#ids.get(runnerUp),
+      request: {
+        promptBytes,
+        maxTokens,
+        stream,
+        hasSession: this.#hasSession,
+        hasAdapter: adapter >= 0,
+        ...this.#facts,
+        factsKnown: this.#factsKnown,
+      },
+      chosenCandidate: this.#candidateOf(this.#chosen),
+      runnerUpCandidate: this.#candidateOf(runnerUp),
+      compared: this.#left.length,
+    }
+  }
+
+  /** Who was removed by each filter. */
+  #removed(): { readonly type: string; readonly slots: readonly number[] }[] {
+    let before: Int32Array = this.#slots
+    return this.#filters.map(({ type, left }) => {
+      const kept = new Set(left)
+      const slots = left.length === before.length ? [] : [...before].filter((slot) => !kept.has(slot))
+      before = left
+      return { type, slots }
+    })
+  }
+
+  #runnerUp(): number {
+    let best = -1
+    let most = Number.NEGATIVE_INFINITY
+    for (let i = 0; i < this.#totals.length; i++) {
+      const slot = this.#left[i]!
+      if (slot === this.#chosen || !(this.#totals[i]! > most)) continue
+      most = this.#totals[i]!
+      best = slot
+    }
+    return best
+  }
+
+  #candidates(): CandidateRecord[] {
+    const removedBy = new Map(this.#removed().flatMap(({ type, slots }) => slots.map((slot) => [slot, type] as const)))
+    const means = this.#means()
+    return Array.from(this.#slots, (slot, row) => this.#candidate(slot, row, { removedBy: removedBy.get(slot), means }))
+  }
+
+  #candidateOf(slot: number): CandidateRecord | undefined {
+    const row = this.#slots.indexOf(slot)
+    return row < 0 ? undefined : this.#candidate(slot, row, { removedBy: undefined, means: this.#means() })
+  }
+
+  #candidate(
+    slot: number,
+    row: number,
+    { removedBy, means }: { readonly removedBy: string | undefined; readonly means: readonly number[] },
+  ): CandidateRecord {
+    const at = this.#totals.length === 0 ? -1 : this.#left.indexOf(slot)
+    const { nowMs } = this.#request
+    const value = (name: LoadColumn): number => this.#numbers[row * width + loadColumns.indexOf(name)] ?? Number.NaN
+    const age = (atMs: number): number | null => (atMs > 0 ? Math.max(0, nowMs - atMs) : null)
+    const {
+      reportedAtMs: _r,
+      observedAtMs: _o,
+      restUntilMs: _u,
+      ...loads
+    } = Object.fromEntries(loadColumns.map((name) => [name, numberOrNull(value(name))])) as Record<
+      LoadColumn,
+      number | null
+    >
+    return {
+      endpoint: this.#idOf(slot),
+      slot,
+      removedBy,
+      leftOut: removedBy === undefined ? undefined : leftOutOf(removedBy, value('health'), value('ejected')),
+      scores: at < 0 ? [] : this.#scorers.map(({ opinions }) => opinionOf(opinions[at])),
+      weighted: at < 0 ? [] : this.#scorers.map(({ opinions, weight }, s) => weight * counted(opinions[at], means[s])),
+      total: at < 0 ? null : numberOrNull(this.#totals[at] ?? Number.NaN),
+      reportAgeMs: age(value('reportedAtMs')),
+      observedAgeMs: age(value('observedAtMs')),
+      restMs: Math.max(0, value('restUntilMs') - nowMs),
+      loads,
+      hasAdapter: this.#numbers[row * width + adapterAt] === 1,
+      facts: Object.fromEntries(
+        factColumns.map((name, column) => [name, this.#numbers[row * width + factsAt + column] ?? 0]),
+      ) as Record<FactColumn, number>,
+    }
+  }
+
+  /** Mean of the opinions by scorer, which counts for those without; 0 when nobody has one. */
+  #means(): number[] {
+    return this.#scorers.map(({ opinions }) => {
+      const given = opinions.filter((opinion) => opinion >= 0 && opinion <= 1)
+      return given.length === 0 ? 0 : given.reduce((sum, opinion) => sum + opinion, 0) / given.length
+    })
+  }
+
+  /** Ids of the model server's endpoints by slot. */
+  get #ids(): ReadonlyMap<number, string> {
+    this.#idBySlot ??= new Map(this.#endpoints.map(({ slot, id }) => [slot, id]))
+    return this.#idBySlot
+  }
+
+  #idOf(slot: number): string {
+    return this.#ids.get(slot) ?? ''
+  }
+}
+
+function numberOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null
+}
+
+function opinionOf(score: number | undefined): number | null {
+  return score !== undefined && score >= 0 && score <= 1 ? score : null
+}
+
+function counted(score: number | undefined, mean: number | undefined): number {
+  return opinionOf(score) ?? mean ?? 0
+}
+
+/** Why an endpoint was left out at a stage of the decision. */
+export function leftOutOf(stage: string, healthValue: number | undefined, ejected: number | undefined): LeftOut {
+  if (stage === 'slow-start') return 'starting'
+  if (stage !== 'usable') return 'filtered'
+  if (healthValue === health.unready) return 'unready'
+  return ejected === 0 ? 'resting' : 'ejected'
+}
