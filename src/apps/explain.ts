@@ -108,7 +108,9 @@ async function get(url: URL, admin: string): Promise<{ readonly status: number; 
   } catch (caught) {
     const error = caught as Error & { readonly cause?: { readonly code?: string; readonly message?: string } }
     const why =
-      error.name === 'TimeoutError' ? `no answer within ${limitMs / 1000} s` : (error.cause?.code ?? error.cause?.message ?? error.message)
+      error.name === 'TimeoutError'
+        ? `no answer within ${limitMs / 1000} s`
+        : (error.cause?.code ?? error.cause?.message ?? error.message)
     const message = `the admin server at ${admin} cannot be asked (${why}); --admin says where it is, as 'admin' in the configuration`
     throw new Fault('upstream', message, { cause: caught })
   }

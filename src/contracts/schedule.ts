@@ -159,15 +159,6 @@ export interface PromptQuestion {
   readonly body: Uint8Array
 }
 
-/** The tokens of a prompt, as its keys (struct/token-chain.ts). */
-interface PromptAnswer {
-  readonly identity: number
-  readonly starts: Float64Array
-  readonly promptBytes: number
-  readonly tokens: number
-  readonly keys: Int32Array
-}
-
 /** What is known exactly of the caches of endpoints whose engines tell. Outlives reloads. */
 export interface ExactPorts {
   /** Of an index (struct/prefix-index.ts) of what engines said, which threads only read. */
