@@ -170,7 +170,7 @@ test('the report says under which conditions it was made, and how far both agree
   assert.doesNotMatch(text, /busy/)
   const late = { ...conditions, late: { meanMs: 3, p99Ms: 40 } }
   assert.match(agreementPointText({ ...point, conditions: [conditions, late] }), /^This machine was busy/m)
-  assert.match(agreementHead(report), /^gateway, seeds 101, 1 s of warm-up/)
+  assert.match(agreementHead(report), /^Arm gateway, seeds 101, 1 s of warm-up/)
   assert.match(agreementPage(report), /<h2>zipf<\/h2>/)
   assert.match(
     agreementMarkdown(report, 'command'),

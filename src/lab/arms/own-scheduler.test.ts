@@ -48,8 +48,10 @@ describe("a plug-in of the gateway's scheduler", () => {
   test('that looks at the bytes of prompts finds what the engine will find in its cache', () => {
     let text: Buffer = Buffer.alloc(0)
     const watch = (request: ScheduleRequest): void => {
-      text = promptOf(request)
-      assert.equal(text.length, request.promptBytes)
+      const whole = promptOf(request)
+      assert.equal(whole.length, request.promptBytes)
+      assert.equal(whole[0], whole.at(-1), 'in quotes, as in JSON')
+      text = whole.subarray(1, -1)
     }
     const sent = [new Set<string>(), new Set<string>()]
     /** Tokens of the prompt that an engine has read before, in whole blocks. */
@@ -103,5 +105,43 @@ describe("a plug-in of the gateway's scheduler", () => {
       readTrace: () => '',
     })
     assert.ok(hits > 5, `${hits} hits`)
+  })
+
+  test('that hears of the ends of its placements hears how long the answers were', () => {
+    const heard: number[] = []
+    const made: number[] = []
+    const listener = definePlugin({
+      point: 'scorer',
+      type: 'listener',
+      stability: 'alpha',
+      summary: 'test',
+      reads: [],
+      parameters: z.strictObject({}),
+      create: () => ({
+        score: (_request, { count }, out) => void out.fill(1, 0, count),
+        placed: () => ({ ended: ({ outputTokens }) => void heard.push(outputTokens) }),
+      }),
+    })
+    const arm: ArmDefinition = {
+      name: 'listening',
+      kind: 'own',
+      summary: '',
+      create(ports) {
+        const scorers = [{ type: 'listener', weight: 1, parameters: {} }]
+        const profile = { filters: [], scorers, picker: { type: 'max-score', parameters: {} } }
+        const own = new OwnSchedulerArm(ports, { profile, plugins: [...plugins, listener] })
+        return {
+          place: (arrival) => own.place(arrival),
+          onFinished(placed, atMs) {
+            made.push(placed.call.producedTokens)
+            own.onFinished(placed, atMs)
+          },
+        }
+      },
+    }
+    const workload = workloadNamed('no-reuse', 2)
+    runArm({ arm, workload, seed: 1, load: 5, warmUpMs: 0, measuredMs: 4_000, readTrace: () => '' })
+    assert.ok(heard.length > 10)
+    assert.deepEqual(heard, made)
   })
 })

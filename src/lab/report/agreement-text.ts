@@ -40,7 +40,7 @@ export function agreementLine(agreement: Agreement): string {
 /** For what all points were measured. */
 export function agreementHead(report: Omit<AgreementReport, 'points'>): string {
   const { arm, seeds, warmUpS, seconds, processors } = report
-  return `${arm}, seeds ${seeds.join(' ')}, ${warmUpS} s of warm-up and ${seconds} s measured, on ${processors} processors`
+  return `Arm ${arm}, seeds ${seeds.join(' ')}, ${warmUpS} s of warm-up and ${seconds} s measured, on ${processors} processors`
 }
 
 /** How fast the fleet's time went. */
