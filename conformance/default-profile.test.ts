@@ -13,6 +13,7 @@ import { modelServerPlan, snapshotOf } from '#datastore/snapshot-case.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import { scheduleRequest } from '#plugins/plugin-case.ts'
+import { producersOf } from '#schedule/producers-of.ts'
 import { createScheduler } from '#schedule/scheduler.ts'
 
 interface Fleet {
@@ -56,6 +57,13 @@ function spread({ table }: Fleet, size: number): number {
 }
 
 describe('with the default profile', () => {
+  test('prompts are hashed once: the producer of another gateway once ran beside its own, and overruled it', () => {
+    assert.deepEqual(
+      producersOf(defaultProfile, plugins).map(({ type }) => type),
+      ['prefix'],
+    )
+  })
+
   for (const size of [1, 2, 3, 7, 100]) {
     test(`1,000 requests at once differ by at most one over ${size} equal endpoints`, () => {
       const fleet = fleetOf(size)

@@ -66,10 +66,17 @@ export class PrefixProducer implements Producer {
   placed(_request: ScheduleRequest, slot: number): Placement | undefined {
     const { hashes, blocks } = this.#chain
     if (blocks === 0) return undefined
-    this.#index.dispatch(this.#chain, slot, this.#match.matched[slot]!)
+    const held = this.#match.matched[slot]!
+    this.#index.dispatch(this.#chain, slot, held)
     const own = this.#pool.take(2 * blocks)
     own.set(hashes.subarray(0, 2 * blocks))
-    return new PrefixPlacement({ index: this.#index, pool: this.#pool, chain: { hashes: own, blocks }, slot })
+    return new PrefixPlacement({
+      index: this.#index,
+      pool: this.#pool,
+      chain: { hashes: own, blocks },
+      slot,
+      isNew: held < blocks,
+    })
   }
 
   #tell({ slots, count }: Candidates): void {
@@ -124,6 +131,8 @@ interface PlacementPorts {
   /** Of `pool`. */
   readonly chain: BlockChain
   readonly slot: number
+  /** Whether something of it was not there before: what was, others have confirmed or will. */
+  readonly isNew: boolean
 }
 
 /** A prompt at its endpoint: what it holds there counts as used until it ends, and as never sent when nothing came of it. */
@@ -135,7 +144,8 @@ class PrefixPlacement implements Placement {
   }
 
   firstToken(): void {
-    this.#ports.index.confirm(this.#ports.chain, this.#ports.slot)
+    const { index, chain, slot, isNew } = this.#ports
+    if (isNew) index.confirm(chain, slot)
   }
 
   ended({ isAnswered }: { readonly isAnswered: boolean }): void {
