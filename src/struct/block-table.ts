@@ -3,11 +3,11 @@ const ways = 8
 export const entriesPerBucket = ways
 
 /** With so many free ways in the first bucket the second is not looked at. */
-const manyFree = 4
+export const manyFree = 4
 
 /** Low words that are no keys. */
 const free = 0
-const reserved = 1
+export const reserved = 1
 
 export const mixA = 0x9e3779b1 | 0
 export const mixB = 0x85ebca77 | 0

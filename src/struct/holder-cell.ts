@@ -19,8 +19,8 @@ export const oneUse = 1 << 13
 export const useMask = 0x3ff << 13
 export const confirmedFlag = 1 << 23
 export const exactFlag = 1 << 24
-const versionMask = 0x7f << 25
-const oneVersion = 1 << 25
+export const versionMask = 0x7f << 25
+export const oneVersion = 1 << 25
 
 /** Words of a cell. */
 export const cellWords = 2

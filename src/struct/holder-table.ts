@@ -22,7 +22,7 @@ const slotInGroup = groupSlots - 1
 /** Words of a block's entry: two words that tell which groups it has (bit: group modulo 64), and two cells. */
 const groupBitsWords = 2
 export const ownCellsAt = groupBitsWords
-const ownCells = 2
+export const ownCells = 2
 const blockEntryWords = groupBitsWords + ownCells * cellWords
 const groupEntryWords = groupSlots * cellWords
 

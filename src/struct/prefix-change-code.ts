@@ -1,15 +1,31 @@
 /**
- * Changes of the cells of a whole chain as WebAssembly, for the usual case: the slot's cell lies in the block's own
- * entry and nothing else is special. What is special is left to holder-table.ts, which knows all cases.
+ * Changes of the cells of a whole chain as WebAssembly, for the usual cases: nothing has expired that somebody uses, no count is
+ * at its end, there is room. What is special is left to holder-table.ts, which knows all cases.
  */
-import { type BucketLayout, entriesPerBucket } from './block-table.ts'
-import { cellWords, confirmedFlag, exactFlag, oneUse, slotMask, useMask } from './holder-cell.ts'
+import { confirmedFlag, exactFlag, oneUse, slotMask, useMask } from './holder-cell.ts'
 import { ownCellsAt } from './holder-table.ts'
+import {
+  all,
+  clockOf,
+  constant,
+  done,
+  entriesAt,
+  functions,
+  highOf,
+  type IndexLayout,
+  increase,
+  keyTest,
+  lowOf,
+  mine,
+  shared,
+  words,
+} from './prefix-code-parts.ts'
 import { clockPlaces } from './volume-clock.ts'
 import {
   add32,
   and32,
   type Code,
+  call,
   equal32,
   exchange32,
   type FunctionCode,
@@ -19,13 +35,10 @@ import {
   load32,
   local,
   loopWhile,
-  multiply32,
-  number32,
   or32,
   type Place,
+  select,
   setLocal,
-  shiftLeft32,
-  shiftRight32,
   signedAtLeast32,
   signedLess32,
   store32,
@@ -40,120 +53,122 @@ interface Change {
   /** Requests in flight: one more, one less or as many. */
   readonly uses: 1 | 0 | -1
   readonly flag: number
-  /** `always` needs a cell that has not expired; `later` only moves a touch on, and only of the slot's present owner. */
+  /** `later` only moves a touch on, and only of the slot's present owner. */
   readonly touches: 'always' | 'later' | 'never'
   /** Whether a cell that nobody uses or has confirmed any more is special. */
   readonly endsUnconfirmed: boolean
+  /** Whether a slot without a cell gets one, and one that has expired starts anew. */
+  readonly begins: boolean
 }
 
 const changes: readonly Change[] = [
-  { exportName: 'dispatch', uses: 1, flag: 0, touches: 'always', endsUnconfirmed: true },
-  { exportName: 'confirm', uses: 0, flag: confirmedFlag, touches: 'never', endsUnconfirmed: true },
-  { exportName: 'release', uses: -1, flag: 0, touches: 'later', endsUnconfirmed: true },
-  { exportName: 'withdraw', uses: -1, flag: 0, touches: 'never', endsUnconfirmed: false },
+  { exportName: 'dispatch', uses: 1, flag: 0, touches: 'always', endsUnconfirmed: true, begins: true },
+  { exportName: 'confirm', uses: 0, flag: confirmedFlag, touches: 'never', endsUnconfirmed: true, begins: false },
+  { exportName: 'release', uses: -1, flag: 0, touches: 'later', endsUnconfirmed: true, begins: false },
+  { exportName: 'withdraw', uses: -1, flag: 0, touches: 'never', endsUnconfirmed: false, begins: false },
 ]
 
-/** Stands for the entry of a block that is done. */
-export const done = -2
-
-export interface ChangeLayout {
-  readonly clockBase: number
-  readonly blocks: BucketLayout
-  /** Where the memory of the thread, the second one, has the chain and its entries, in bytes. */
-  readonly chainAt: number
-  readonly entriesAt: number
-}
-
-const constant = number32
-const shared = (address: Code, offset = 0): Code => load32({ address, offset })
-const words = (count: Code): Code => shiftLeft32(count, constant(2))
 const isNot0 = (value: Code): Code => unequal32(value, constant(0))
-const all = (...conditions: readonly Code[]): Code => conditions.reduce((both, next) => and32(both, next))
 
 const [blocks, owner, now, step] = [0, 1, 2, 3] as const
-const [index, left, entry, cell, meta, touch, next, key, isDone] = [4, 5, 6, 7, 8, 9, 10, 11, 12] as const
+const [index, left, entry, cell, meta, touch, next, key, isDone, inGroup, newTouch] = [
+  4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+] as const
 
-/** Whether the key around the entry is still that of the block: `holds` of block-table.ts. */
-function holdsKey({ blocks: { base, bucketWords, entryWords }, chainAt }: ChangeLayout): { set: Code; test: Code } {
-  const offset = and32(subtract32(local(entry), constant(base)), constant(bucketWords - 1))
-  const inEntries = subtract32(offset, constant(2 * entriesPerBucket))
-  const way = shiftRight32(multiply32(inEntries, constant(Math.ceil(2 ** 16 / entryWords))), constant(16))
-  const hash: Place = { address: shiftLeft32(local(index), constant(3)), offset: chainAt, memory: 1 }
-  const high: Place = { ...hash, offset: chainAt + 4 }
-  return {
-    set: setLocal(key, words(add32(subtract32(local(entry), offset), way))),
-    // A low word of 0 or 1 is kept as another: such a block is special.
-    test: all(
-      equal32(shared(local(key)), load32(hash)),
-      equal32(shared(local(key), 4 * entriesPerBucket), load32(high)),
-    ),
-  }
-}
-
-/** The cell of the owner among the entry's own two; where it is neither, the description is another slot's. */
+/** The cell of the owner: one of the entry's own two, or its group's. Where it is none, the description is another slot's. */
 function findCell(): Code {
-  const at = (number: number): Code => add32(words(local(entry)), constant(4 * (ownCellsAt + number * cellWords)))
-  const isOwners = equal32(and32(local(meta), constant(slotMask)), local(owner))
+  const at = (number: number): Code => add32(words(local(entry)), constant(4 * ownCellsAt + 8 * number))
+  const isOthers = unequal32(and32(local(meta), constant(slotMask)), local(owner))
   const read = (number: number): Code => [...setLocal(cell, at(number)), ...setLocal(meta, shared(local(cell), 4))]
-  return [...read(0), ...when(isZero32(isOwners), read(1))]
+  return [
+    ...read(0),
+    ...when(isOthers, [
+      ...read(1),
+      ...when(isOthers, [
+        ...setLocal(inGroup, call(functions.groupCell, local(index), local(entry), local(owner))),
+        ...when(local(inGroup), [...setLocal(cell, local(inGroup)), ...setLocal(meta, shared(local(cell), 4))]),
+      ]),
+    ]),
+  ]
 }
 
-function usualCase({ uses, touches, endsUnconfirmed }: Change, floor: Code): Code {
+const isOwnersCell = equal32(and32(local(meta), constant(slotMask)), local(owner))
+
+function usualCase({ uses, begins, endsUnconfirmed }: Change, isOld: Code): Code {
   const used = and32(local(meta), constant(useMask))
-  const conditions = [equal32(and32(local(meta), constant(slotMask)), local(owner))]
+  const conditions = [isOwnersCell]
   if (uses === 1) conditions.push(unequal32(used, constant(useMask)))
   if (uses === -1) conditions.push(isNot0(used))
-  if (touches === 'always') conditions.push(signedAtLeast32(subtract32(local(touch), floor), constant(0)))
+  // Whether what is old, and in use or exact, counts is not decided here.
+  if (begins) conditions.push(isZero32(and32(isOld, isNot0(and32(local(meta), constant(useMask | exactFlag))))))
   if (!endsUnconfirmed) conditions.push(isNot0(and32(local(next), constant(useMask | confirmedFlag | exactFlag))))
-  return all(...(conditions as [Code, ...Code[]]))
+  return all(...conditions)
 }
 
-/** (blocks, slot + 1, clock reading, tokens of a block) -> blocks left to others; the others are marked as done. */
-function changeCode(change: Change, layout: ChangeLayout): FunctionCode {
-  const clock = (place: number): Code => shared(words(local(owner)), 4 * (layout.clockBase + place) - 4)
-  const entryPlace: Place = { address: words(local(index)), offset: layout.entriesAt, memory: 1 }
-  const { set, test } = holdsKey(layout)
-  const newTouch = subtract32(local(now), multiply32(local(index), local(step)))
+/** Changes the owner's cell of the block at `index`, whose entry is known, and sets `isDone`. */
+function changeCell(change: Change, layout: IndexLayout): Code {
+  const clock = (place: number): Code => clockOf(local(owner), layout.clockBase, place)
+  const isOld = signedLess32(subtract32(local(touch), clock(clockPlaces.floor)), constant(0))
+  const { set, test } = keyTest(layout.blocks, { entry, key })
   const touchPlace: Place = { address: local(cell) }
-  const isLater = all(
+  const isLater = and32(
     signedAtLeast32(subtract32(local(touch), clock(clockPlaces.birth)), constant(0)),
-    signedLess32(subtract32(local(touch), newTouch), constant(0)),
+    signedLess32(subtract32(local(touch), local(newTouch)), constant(0)),
   )
   const touching = {
-    always: store32(touchPlace, newTouch),
-    later: when(isLater, store32(touchPlace, newTouch)),
+    always: store32(touchPlace, local(newTouch)),
+    later: when(isLater, store32(touchPlace, local(newTouch))),
     never: [],
   }[change.touches]
-  const changed = or32(add32(local(meta), constant(change.uses * oneUse)), constant(change.flag))
-  const tryChange = [
+  const base = change.begins ? select(and32(local(meta), constant(~confirmedFlag)), local(meta), isOld) : local(meta)
+  const changed = or32(add32(base, constant(change.uses * oneUse)), constant(change.flag))
+  return [
+    ...setLocal(inGroup, constant(0)),
     ...findCell(),
     ...setLocal(touch, shared(local(cell))),
     ...setLocal(next, changed),
-    ...set,
-    ...when(
-      and32(usualCase(change, clock(clockPlaces.floor)), test),
-      when(equal32(exchange32({ address: local(cell), offset: 4 }, local(meta), local(next)), local(meta)), [
-        ...touching,
-        ...store32(entryPlace, constant(done)),
-        ...setLocal(isDone, constant(1)),
-      ]),
-    ),
+    ...when(usualCase(change, isOld), [
+      ...set,
+      ...setLocal(key, test(lowOf(index), highOf(index))),
+      ...when(local(inGroup), setLocal(key, call(functions.holdsGroup, local(index), local(owner), local(cell)))),
+      ...when(
+        local(key),
+        when(equal32(exchange32({ address: local(cell), offset: 4 }, local(meta), local(next)), local(meta)), [
+          ...touching,
+          ...setLocal(isDone, constant(1)),
+        ]),
+      ),
+    ]),
   ]
+}
+
+/** Gives the owner a cell of the block at `index` where it has none, and sets `isDone`. */
+const newCell = when(
+  isZero32(or32(isOwnersCell, local(isDone))),
+  setLocal(isDone, call(functions.newCell, local(index), local(entry), local(owner), local(newTouch))),
+)
+
+/** (blocks, slot + 1, clock reading, tokens of a block) -> blocks left to others; the others are marked as done. */
+function changeCode(change: Change, layout: IndexLayout): FunctionCode {
+  const entryPlace = mine(words(local(index)), entriesAt(layout.maxBlocks))
+  const isKnown = signedAtLeast32(local(entry), constant(0))
   const body = [
+    ...setLocal(newTouch, local(now)),
     ...loopWhile(less32(local(index), local(blocks)), [
       ...setLocal(entry, load32(entryPlace)),
       ...setLocal(isDone, constant(0)),
-      ...when(signedAtLeast32(local(entry), constant(0)), tryChange),
-      ...setLocal(left, subtract32(add32(local(left), constant(1)), local(isDone))),
-      ...setLocal(index, add32(local(index), constant(1))),
+      ...when(isKnown, [...changeCell(change, layout), ...(change.begins ? newCell : [])]),
+      ...when(local(isDone), store32(entryPlace, constant(done)), setLocal(left, add32(local(left), constant(1)))),
+      ...increase(index, 1),
+      ...setLocal(newTouch, subtract32(local(newTouch), local(step))),
     ]),
     ...local(left),
   ]
-  const locals = [index, left, entry, cell, meta, touch, next, key, isDone].map(() => i32)
+  const locals = [index, left, entry, cell, meta, touch, next, key, isDone, inGroup, newTouch].map(() => i32)
   return { parameters: [i32, i32, i32, i32], results: [i32], locals, body, exportName: change.exportName }
 }
 
-/** Functions of a module whose memories are the shared one and the thread's own. They call no others. */
-export function changeFunctions(layout: ChangeLayout): readonly FunctionCode[] {
+/** Functions of the module that the index calls; no others do. */
+export function changeFunctions(layout: IndexLayout): readonly FunctionCode[] {
   return changes.map((change) => changeCode(change, layout))
 }

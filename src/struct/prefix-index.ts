@@ -10,8 +10,8 @@ import {
   holderTableLayouts,
   holderTableWords,
 } from './holder-table.ts'
-import { done } from './prefix-change-code.ts'
-import { chainAt, groupMarksAt, locatedAt, marksAt, prefixWalkModule, useMarksAt } from './prefix-walk-code.ts'
+import { chainAt, done, entriesAt, groupMarksAt, locatedAt, marksAt, useMarksAt } from './prefix-code-parts.ts'
+import { prefixIndexModule } from './prefix-index-code.ts'
 import { clockWords, maxSlots, VolumeClock } from './volume-clock.ts'
 import { instantiate, newSharedMemory, pageBytes, type SharedMemory } from './wasm-host.ts'
 
@@ -67,6 +67,9 @@ const blocksPerBucket = 6.8
 /** One block in nine is held by more than two endpoints when the mean is 1.5, and has one or two groups. */
 const blocksPerGroup = 7
 
+/** Blocks of a chain that are asked when they were used last: enough for the mean, whatever the length. */
+const overtakenSamples = 8
+
 /** A whole sweep at least once in so many new blocks: far more often than any clock can turn over. */
 const newBlocksPerSweep = 2 ** 22
 
@@ -91,12 +94,14 @@ export function prefixIndexMemory(options: PrefixIndexOptions): SharedMemory {
 /** Changes what is usual and marks it as done; gives the number of blocks that are left. */
 type ChainChange = (blocks: number, owner: number, now: number, blockTokens: number) => number
 
-/** What prefix-walk-code.ts exports. */
+/** What prefix-index-code.ts exports. */
 interface WalkExports {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly walk: (blocks: number, mark: number) => number
   readonly locate: (from: number, to: number) => void
   readonly dispatch: ChainChange
+  /** Gives the number of blocks that it did. */
+  readonly insert: ChainChange
   readonly confirm: ChainChange
   readonly release: ChainChange
   readonly withdraw: ChainChange
@@ -165,7 +170,7 @@ export class PrefixIndex {
     this.#table = new HolderTable(words, layouts, this.#clock)
     const maxBlocks = this.#maxChainBlocks
     const sharedPages = memory.buffer.byteLength / pageBytes
-    const code = prefixWalkModule({ ...layouts, clockBase: headerWords, sharedPages, maxBlocks })
+    const code = prefixIndexModule({ ...layouts, clockBase: headerWords, sharedPages, maxBlocks })
     this.#walk = instantiate(code, memory) as WalkExports
     const own = this.#walk.memory.buffer
     this.#marks = new Int32Array(own, marksAt, slotMask + 1)
@@ -173,7 +178,7 @@ export class PrefixIndex {
     this.#groupMarks = new Int32Array(own, groupMarksAt, maxSlots / groupSlots)
     this.#located = new Int32Array(own, locatedAt, 1)
     this.#hashes = new Int32Array(own, chainAt, 2 * maxBlocks)
-    this.#entries = new Int32Array(own, chainAt + 8 * maxBlocks, maxBlocks)
+    this.#entries = new Int32Array(own, entriesAt(maxBlocks), maxBlocks)
   }
 
   /** How many tokens the slot's endpoint can hold. A slot without a capacity holds nothing. */
@@ -242,12 +247,14 @@ export class PrefixIndex {
     if (this.#clock.capacity[slot] === 0) return
     const blocks = this.#locateRest(chain)
     const newBlocks = blocks - held
-    const now = this.#clock.advance(slot, newBlocks * this.#blockTokens)
+    const overtaken = this.#overtakenBy(Math.min(held, blocks), slot)
+    const now = this.#clock.advance(slot, newBlocks * this.#blockTokens + overtaken)
     const holding = this.#holding
     holding.slot = slot
     holding.uses = 1
     holding.flags = 0
-    const left = this.#walk.dispatch(blocks, slot + 1, now, this.#blockTokens)
+    let left = this.#walk.dispatch(blocks, slot + 1, now, this.#blockTokens)
+    if (left > 0) left -= this.#walk.insert(blocks, slot + 1, now, this.#blockTokens)
     const end = left > 0 ? blocks : 0
     for (let i = 0; i < end; i++) {
       const entry = this.#keyAt(i)
@@ -356,6 +363,30 @@ export class PrefixIndex {
     this.#key.low = this.#hashes[2 * index] as number
     this.#key.high = this.#hashes[2 * index + 1] as number
     return this.#entries[index] as number
+  }
+
+  /**
+   * What the clock of `slot` moves on by because the first `held` blocks of the chain located last are used once more. An
+   * engine gives up what was used longest ago, so they overtake all that was used since their own last use, and nothing
+   * else. One clock cannot tell who that is: it moves by their size times the share of the capacity that has gone by since. Without
+   * it whatever is asked for again and again seems to fit: 92 % of the blocks of prompts drawn evenly from twice as many as an
+   * engine can hold, of which it has 53 %.
+   */
+  #overtakenBy(held: number, slot: number): number {
+    const { words } = this.#table
+    const now = this.#clock.volume[slot] as number
+    const capacity = this.#clock.capacity[slot] as number
+    const samples = Math.min(held, overtakenSamples)
+    let age = 0
+    for (let i = 0; i < samples; i++) {
+      const index = Math.floor(((i + 0.5) * held) / samples)
+      const entry = this.#keyAt(index)
+      const cell = entry < 0 ? -1 : this.#table.cellOf(entry, this.#key, slot)
+      if (cell < 0) continue
+      const lastUse = (words[cell] as number) + index * this.#blockTokens
+      age += Math.min(capacity, Math.max(0, (now - lastUse) | 0))
+    }
+    return samples === 0 ? 0 : Math.floor((held * this.#blockTokens * age) / (samples * capacity))
   }
 
   #demandOf(index: number): Demand {

@@ -7,11 +7,31 @@
  *
  * The formulas of block-table.ts and holder-cell.ts stand here a second time; the tests of the index run through both.
  */
-import { type BucketLayout, mixA, mixB, mixC } from './block-table.ts'
+import { type BucketLayout } from './block-table.ts'
 import { cellWords, exactFlag, slotMask, useGrace, useMask } from './holder-cell.ts'
 import { groupSlots, ownCellsAt } from './holder-table.ts'
-import { changeFunctions } from './prefix-change-code.ts'
-import { clockPlaces, maxSlots } from './volume-clock.ts'
+import {
+  bucketAddress,
+  chainAt,
+  constant,
+  entriesAt,
+  firstHash,
+  functions,
+  groupMarksAt,
+  type IndexLayout,
+  increase,
+  keyOf,
+  locatedAt,
+  marksAt,
+  mine,
+  partInto,
+  readAt,
+  secondHash,
+  shared,
+  useMarksAt,
+  words,
+} from './prefix-code-parts.ts'
+import { clockPlaces } from './volume-clock.ts'
 import {
   add32,
   add64,
@@ -40,14 +60,11 @@ import {
   loadLanes,
   local,
   loopWhile,
-  moduleBytes,
   multiply32,
   narrow,
-  number32,
   number64,
   onesIn32,
   or32,
-  type Place,
   pickLanes,
   select,
   setLocal,
@@ -67,69 +84,11 @@ import {
   xor32,
 } from './wasm-code.ts'
 
-/** The memory of one thread, in bytes: the marks of slots (by slot + 1) and of groups, then what belongs to a chain. */
-export const marksAt = 0
-export const useMarksAt = 4 * 2 * maxSlots
-export const groupMarksAt = 2 * useMarksAt
-const readAt = groupMarksAt + 4 * maxSlots
-export const locatedAt = readAt + 8
-/** The hashes of a chain, 8 bytes each; after the last one the entries, 4 bytes each. */
-export const chainAt = locatedAt + 8
-
-export interface WalkLayout {
-  /** First word of the clocks. */
-  readonly clockBase: number
-  readonly blocks: BucketLayout
-  readonly groups: BucketLayout
-  readonly sharedPages: number
-  /** Blocks of the longest chain. */
-  readonly maxBlocks: number
-}
-
-const own = 1
-const page = 64 * 1024
-
 /** Blocks looked up ahead of the walk; the first step is small, because most prompts that are new end there. */
 const firstStep = 4
 const step = 32
 
-const findBlock = 0
-const findGroup = 1
-const locate = 2
-const visitCell = 3
-const visitGroup = 4
-const visitGroups = 5
-
-const constant = number32
-const shared = (address: Code, offset = 0): Code => load32({ address, offset })
-const mine = (address: Code, offset = 0): Place => ({ address, offset, memory: own })
-const words = (count: Code): Code => shiftLeft32(count, constant(2))
-const increase = (index: number, by: number): Code => setLocal(index, add32(local(index), constant(by)))
-
-/** The product of `mixed` in block-table.ts, by way of a local. */
-function mixInto(target: number, value: Code, by: number): Code {
-  return [
-    ...setLocal(target, multiply32(value, constant(by))),
-    ...setLocal(target, xor32(local(target), shiftRight32(local(target), constant(15)))),
-  ]
-}
-
-/** The hashes that choose a key's two buckets. */
-const firstHash = (target: number, low: Code, high: Code): Code => [
-  ...mixInto(target, high, mixA),
-  ...setLocal(target, xor32(local(target), low)),
-]
-const secondHash = (target: number, low: Code, high: Code): Code => [
-  ...mixInto(target, xor32(low, shiftRight32(high, constant(16))), mixC),
-  ...setLocal(target, xor32(local(target), high)),
-]
-
-/** The address of the bucket for the hash in a local. */
-function bucketAddress(hash: number, { base, bucketWords, steps, shift, mask }: BucketLayout): Code {
-  const upper = shiftRight32(multiply32(shiftRight32(local(hash), constant(20)), constant(steps)), constant(12))
-  const index = or32(shiftLeft32(upper, constant(shift)), and32(local(hash), constant(mask)))
-  return add32(constant(4 * base), multiply32(index, constant(4 * bucketWords)))
-}
+const { findBlock, findGroup, locate, visitCell, visitGroup, visitGroups } = functions
 
 /** Searches a bucket: leaves the function with the entry when the key is there. */
 function searchBucket(bucket: Code, { entryWords }: BucketLayout): Code {
@@ -147,9 +106,6 @@ function searchBucket(bucket: Code, { entryWords }: BucketLayout): Code {
     ...when(local(found), when(equal32(shared(add32(local(at), words(way)), 32), local(high)), finish(entry))),
   ]
 }
-
-/** Where `keyOf` makes 0 and 1 something else. */
-const keyOf = (low: Code): Code => select(or32(low, constant(2)), low, isZero32(shiftRight32(low, constant(1))))
 
 /** (low, high) -> entry or -1. */
 function findCode(layout: BucketLayout): FunctionCode {
@@ -169,11 +125,11 @@ function findCode(layout: BucketLayout): FunctionCode {
  * (from, to): the entries of the chain's blocks. Three times over the blocks: a word of the likelier bucket, the search, a word
  * of each entry. Loads that do not wait for one another take a fraction of the time of those that do.
  */
-function locateCode({ blocks, maxBlocks }: WalkLayout): FunctionCode {
+function locateCode({ blocks, maxBlocks }: IndexLayout): FunctionCode {
   const [from, to, at, hash, read, entry] = [0, 1, 2, 3, 4, 5] as const
   const low = load32(mine(local(at), chainAt))
   const high = load32(mine(local(at), chainAt + 4))
-  const entryPlace = mine(shiftRight32(local(at), constant(1)), chainAt + 8 * maxBlocks)
+  const entryPlace = mine(shiftRight32(local(at), constant(1)), entriesAt(maxBlocks))
   const eachBlock = (body: Code): Code => [
     ...setLocal(at, shiftLeft32(local(from), constant(3))),
     ...loopWhile(less32(local(at), shiftLeft32(local(to), constant(3))), [...body, ...increase(at, 8)]),
@@ -209,7 +165,7 @@ function isKept(meta: Code, touch: Code, floor: Code, birth: Code): Code {
 }
 
 /** (address of a cell, mark) -> 1 when its slot held everything up to here and holds this block: it moves on. */
-function visitCellCode({ clockBase }: WalkLayout): FunctionCode {
+function visitCellCode({ clockBase }: IndexLayout): FunctionCode {
   const [cell, mark, meta, touch, owner] = [0, 1, 2, 3, 4] as const
   // Slots count from 0, owners from 1.
   const clock = (place: number): Code => shared(local(owner), 4 * (clockBase + place) - 4)
@@ -240,7 +196,7 @@ function visitCellCode({ clockBase }: WalkLayout): FunctionCode {
 }
 
 /** (address of a group's entry, group, mark) -> slots that move on: `visitCell` for four cells at a time. */
-function visitGroupCode({ clockBase }: WalkLayout): FunctionCode {
+function visitGroupCode({ clockBase }: IndexLayout): FunctionCode {
   const [cells, group, mark, count, touches, metas, marks, hits, used] = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const
   const groupWords = (at: Code): Code => shiftLeft32(at, constant(5))
   const half = (first: number): Code => {
@@ -288,19 +244,14 @@ function visitGroupCode({ clockBase }: WalkLayout): FunctionCode {
 }
 
 /** (index of a block, address of its entry, mark) -> slots that move on, over the groups with candidates. */
-function visitGroupsCode({ clockBase }: WalkLayout): FunctionCode {
+function visitGroupsCode({ clockBase }: IndexLayout): FunctionCode {
   const [index, entry, mark, count, group, found, limit, low, high, partLow, partHigh, bits] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
   ] as const
   const slotLimit = shared(constant(4 * (clockBase + clockPlaces.limit)))
   const isWaiting = signedAtLeast32(load32(mine(words(local(group)), groupMarksAt)), local(mark))
-  const part = add32(local(group), constant(1))
   const visit = [
-    // `partLow` and `partHigh` of block-table.ts.
-    ...mixInto(partLow, part, mixA),
-    ...mixInto(partLow, xor32(local(low), local(partLow)), mixB),
-    ...setLocal(partLow, xor32(local(partLow), local(high))),
-    ...mixInto(partHigh, add32(local(high), multiply32(part, constant(mixC))), mixA),
+    ...partInto([partLow, partHigh], local(low), local(high), local(group)),
     ...setLocal(found, call(findGroup, local(partLow), local(partHigh))),
     ...when(
       signedAtLeast32(local(found), constant(0)),
@@ -324,7 +275,7 @@ function visitGroupsCode({ clockBase }: WalkLayout): FunctionCode {
 }
 
 /** (blocks, mark of candidates) -> blocks that some candidate holds without a gap. */
-function walkCode({ maxBlocks }: WalkLayout): FunctionCode {
+function walkCode({ maxBlocks }: IndexLayout): FunctionCode {
   const [blocks, base, index, located, next, entry, alive, mark] = [0, 1, 2, 3, 4, 5, 6, 7] as const
   const lookAhead = add32(local(index), select(constant(step), constant(firstStep), local(index)))
   const cell = (number: number): Code =>
@@ -336,7 +287,7 @@ function walkCode({ maxBlocks }: WalkLayout): FunctionCode {
         ...setLocal(located, select(local(next), local(blocks), less32(local(next), local(blocks)))),
         ...call(locate, local(index), local(located)),
       ]),
-      ...setLocal(entry, load32(mine(words(local(index)), chainAt + 8 * maxBlocks))),
+      ...setLocal(entry, load32(mine(words(local(index)), entriesAt(maxBlocks)))),
       ...when(signedLess32(local(entry), constant(0)), finish(local(index))),
       ...setLocal(entry, words(local(entry))),
       ...setLocal(mark, add32(local(base), local(index))),
@@ -352,12 +303,9 @@ function walkCode({ maxBlocks }: WalkLayout): FunctionCode {
   return { parameters: [i32, i32], results: [i32], locals: [i32, i32, i32, i32, i32, i32], body, exportName: 'walk' }
 }
 
-/**
- * The module: it imports the shared memory and exports its own as `memory`, `locate`, `walk` and the changes of
- * prefix-change-code.ts.
- */
-export function prefixWalkModule(layout: WalkLayout): Uint8Array {
-  const functions = [
+/** Functions that only read what threads share, in the order of their numbers. */
+export function walkFunctions(layout: IndexLayout): readonly FunctionCode[] {
+  return [
     findCode(layout.blocks),
     findCode(layout.groups),
     locateCode(layout),
@@ -365,10 +313,5 @@ export function prefixWalkModule(layout: WalkLayout): Uint8Array {
     visitGroupCode(layout),
     visitGroupsCode(layout),
     walkCode(layout),
-    ...changeFunctions({ ...layout, chainAt, entriesAt: chainAt + 8 * layout.maxBlocks }),
   ]
-  return moduleBytes(functions, [
-    { pages: layout.sharedPages, exportName: undefined },
-    { pages: Math.ceil((chainAt + 12 * layout.maxBlocks) / page), exportName: 'memory' },
-  ])
 }

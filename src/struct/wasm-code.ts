@@ -1,7 +1,7 @@
 /**
  * WebAssembly written as expressions of TypeScript: each helper gives the bytes of one expression, so a nested call
  * reads like the formula it computes and no compiled blob has to be trusted. Only what
- * xxh64-code.ts and prefix-walk-code.ts need.
+ * xxh64-code.ts and the code of the prefix index need.
  */
 
 /** Bytes of instructions, in the stack order of the binary format. */
@@ -70,6 +70,7 @@ export const signedAtLeast32 = operator(0x4e)
 export const add32 = operator(0x6a)
 export const subtract32 = operator(0x6b)
 export const multiply32 = operator(0x6c)
+export const remainder32 = operator(0x70)
 export const and32 = operator(0x71)
 export const or32 = operator(0x72)
 export const xor32 = operator(0x73)
@@ -146,6 +147,26 @@ export const exchange32 = ({ address, offset = 0 }: Place, expected: Code, next:
   ...[0xfe, 0x48, 2],
   ...unsigned(offset),
 ]
+/** Stores a value that no thread sees before what was stored earlier. Aligned. */
+export const publish32 = ({ address, offset = 0 }: Place, value: Code): Code => [
+  ...address,
+  ...value,
+  ...[0xfe, 0x17, 2],
+  ...unsigned(offset),
+]
+/** Loads what is no older than what this thread exchanged before. Aligned. */
+export const acquire32 = ({ address, offset = 0 }: Place): Code => [...address, ...[0xfe, 0x10, 2], ...unsigned(offset)]
+/** Sets bits, as one step for all threads. Aligned. */
+export const setBits32 = ({ address, offset = 0 }: Place, bits: Code): Code => [
+  ...address,
+  ...bits,
+  ...[0xfe, 0x33, 2],
+  ...unsigned(offset),
+  0x1a,
+]
+export const drop = (value: Code): Code => [...value, 0x1a]
+/** What is loaded after it is no older than what was stored before it. */
+export const fence: Code = [0xfe, 0x03, 0]
 export const call = (index: number, ...operands: readonly Code[]): Code => [
   ...operands.flat(),
   0x10,
