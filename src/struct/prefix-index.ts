@@ -58,6 +58,8 @@ const groupBucketsAt = 2
 const sweptAt = 3
 const newBlocksAt = 4
 const maxChainBlocksAt = 5
+/** 1 once an engine has told of single blocks: its holdings may have gaps. What was sent somewhere has none. */
+const gapsAt = 6
 
 const tableBase = headerWords + clockWords
 
@@ -98,6 +100,7 @@ type ChainChange = (blocks: number, owner: number, now: number, blockTokens: num
 interface WalkExports {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly walk: (blocks: number, mark: number) => number
+  readonly seek: (blocks: number, mark: number) => number
   readonly locate: (from: number, to: number) => void
   readonly dispatch: ChainChange
   /** Gives the number of blocks that it did. */
@@ -158,7 +161,9 @@ export class PrefixIndex {
 
   readonly #key: BlockKey = { low: 0, high: 0 }
   readonly #holding: Holding = { slot: 0, touch: 0, uses: 0, flags: 0 }
-  readonly #demand: Demand = { holders: 0, holdersInUse: 0, uses: 0 }
+  /** By block of the chain matched last, where `match` is the number of that match. */
+  readonly #demands: (Demand & { match: number })[] = []
+  #matches = 0
 
   constructor(memory: SharedMemory) {
     const words = new Int32Array(memory.buffer)
@@ -205,6 +210,7 @@ export class PrefixIndex {
   match(chain: BlockChain, candidates: SlotList, result: PrefixMatch): number {
     const blocks = this.#copy(chain)
     const base = this.#startMatch(blocks)
+    this.#matches++
     const { slots, count } = candidates
     for (let i = 0; i < count; i++) {
       const slot = slots[i] as number
@@ -212,7 +218,7 @@ export class PrefixIndex {
       this.#useMarks[slot + 1] = base
       this.#groupMarks[slot >> groupShift] = base
     }
-    const depth = count === 0 ? 0 : this.#walk.walk(blocks, base)
+    const depth = count === 0 ? 0 : this.#holdersOf(blocks, base)
     for (let i = 0; i < count; i++) {
       const slot = slots[i] as number
       result.matched[slot] = (this.#marks[slot + 1] as number) - base
@@ -303,6 +309,7 @@ export class PrefixIndex {
   /** The endpoint says that it holds a block: it does until it says otherwise. False when there was no room. */
   setHolder(low: number, high: number, slot: number): boolean {
     if (this.#clock.capacity[slot] === 0) return false
+    this.#header[gapsAt] = 1
     this.#key.low = low
     this.#key.high = high
     this.#holding.slot = slot
@@ -314,6 +321,7 @@ export class PrefixIndex {
 
   /** The endpoint says that it holds a block no longer. */
   removeHolder(low: number, high: number, slot: number): void {
+    this.#header[gapsAt] = 1
     this.#key.low = low
     this.#key.high = high
     this.#table.change(this.#table.blocks.find(low, high), this.#key, slot, emptiedFrom)
@@ -382,23 +390,41 @@ export class PrefixIndex {
       const index = Math.floor(((i + 0.5) * held) / samples)
       const entry = this.#keyAt(index)
       const cell = entry < 0 ? -1 : this.#table.cellOf(entry, this.#key, slot)
-      if (cell < 0) continue
+      if (cell < 0 || ((words[cell + 1] as number) & exactFlag) !== 0) continue
       const lastUse = (words[cell] as number) + index * this.#blockTokens
       age += Math.min(capacity, Math.max(0, (now - lastUse) | 0))
     }
     return samples === 0 ? 0 : Math.floor((held * this.#blockTokens * age) / (samples * capacity))
   }
 
+  /** Marks who holds what of the chain copied last, and gives the longest match. */
+  #holdersOf(blocks: number, base: number): number {
+    return this.#header[gapsAt] === 0 ? this.#walk.seek(blocks, base) : this.#walk.walk(blocks, base)
+  }
+
+  /** Many candidates miss the same block: what is found out of one is kept until the next match. */
   #demandOf(index: number): Demand {
-    const demand = this.#demand
+    const known = this.#demands[index]
+    if (known?.match === this.#matches) return known
+    const demand = known ?? { holders: 0, holdersInUse: 0, uses: 0, match: 0 }
+    this.#demands[index] = demand
     demand.holders = 0
     demand.holdersInUse = 0
     demand.uses = 0
+    demand.match = this.#matches
     if (index >= this.#blocks) return demand
-    if (index >= (this.#located[0] as number)) this.#walk.locate(this.#located[0] as number, index + 1)
+    this.#locateOne(index)
     const entry = this.#keyAt(index)
     if (entry >= 0) this.#table.addDemand(entry, this.#key, demand)
     return demand
+  }
+
+  /** Finds the entry of one block of the chain copied last, if it is not known. */
+  #locateOne(index: number): void {
+    const located = this.#located[0] as number
+    if (index < located) return
+    this.#walk.locate(index, index + 1)
+    if (index > located) this.#located[0] = located
   }
 
   #sweepAfter(newBlocks: number): void {

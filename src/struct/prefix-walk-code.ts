@@ -16,12 +16,15 @@ import {
   constant,
   entriesAt,
   firstHash,
+  functionOf,
   functions,
   groupMarksAt,
+  highOf,
   type IndexLayout,
   increase,
   keyOf,
   locatedAt,
+  lowOf,
   marksAt,
   mine,
   partInto,
@@ -44,6 +47,7 @@ import {
   atLeastLanes,
   type Code,
   call,
+  chooseLanes,
   equal32,
   equalLanes,
   type FunctionCode,
@@ -65,6 +69,8 @@ import {
   number64,
   onesIn32,
   or32,
+  orLanes,
+  type Place,
   pickLanes,
   select,
   setLocal,
@@ -81,6 +87,7 @@ import {
   unequal32,
   unequalLanes,
   when,
+  whenElse,
   xor32,
 } from './wasm-code.ts'
 
@@ -88,7 +95,7 @@ import {
 const firstStep = 4
 const step = 32
 
-const { findBlock, findGroup, locate, visitCell, visitGroup, visitGroups } = functions
+const { findBlock, findGroup, locate, visitCell, visitGroup, visitGroups, probe, resolve } = functions
 
 /** Searches a bucket: leaves the function with the entry when the key is there. */
 function searchBucket(bucket: Code, { entryWords }: BucketLayout): Code {
@@ -164,89 +171,101 @@ function isKept(meta: Code, touch: Code, floor: Code, birth: Code): Code {
   return and32(isOwners, or32(isExact, and32(isUsed, isRecent)))
 }
 
-/** (address of a cell, mark) -> 1 when its slot held everything up to here and holds this block: it moves on. */
+/** What a visit counts: slots that move on, and from here up those whose use moves on. */
+const oneMove = 1
+const oneUseMove = 1 << 16
+const moves = (count: Code): Code => and32(count, constant(oneUseMove - 1))
+
+/**
+ * (address of a cell, mark, next) -> what moves on: the slot whose mark this is, when it holds the block, and its use when requests
+ * in flight use the block.
+ */
 function visitCellCode({ clockBase }: IndexLayout): FunctionCode {
-  const [cell, mark, meta, touch, owner] = [0, 1, 2, 3, 4] as const
+  const [cell, mark, next, meta, touch, owner, isAt, isUsedAt] = [0, 1, 2, 3, 4, 5, 6, 7] as const
   // Slots count from 0, owners from 1.
   const clock = (place: number): Code => shared(local(owner), 4 * (clockBase + place) - 4)
   const markPlace = mine(local(owner), marksAt)
   const usePlace = mine(local(owner), useMarksAt)
   const groupPlace = mine(words(shiftRight32(subtract32(local(owner), constant(4)), constant(5))), groupMarksAt)
-  const next = add32(local(mark), constant(1))
-  const isUsed = and32(
-    unequal32(and32(local(meta), constant(useMask)), constant(0)),
-    equal32(load32(usePlace), local(mark)),
-  )
+  const isUsed = unequal32(and32(local(meta), constant(useMask)), constant(0))
   const floor = clock(clockPlaces.floor)
   const body = [
     ...setLocal(meta, shared(local(cell), 4)),
     ...setLocal(owner, words(and32(local(meta), constant(slotMask)))),
-    ...when(unequal32(load32(markPlace), local(mark)), finish(constant(0))),
+    ...setLocal(isAt, equal32(load32(markPlace), local(mark))),
+    ...setLocal(isUsedAt, and32(isUsed, equal32(load32(usePlace), local(mark)))),
+    ...when(isZero32(or32(local(isAt), local(isUsedAt))), finish(constant(0))),
     ...setLocal(touch, shared(local(cell))),
     ...when(
       signedLess32(subtract32(local(touch), floor), constant(0)),
       when(isZero32(isKept(local(meta), local(touch), floor, clock(clockPlaces.birth))), finish(constant(0))),
     ),
-    ...store32(markPlace, next),
-    ...store32(groupPlace, next),
-    ...when(isUsed, store32(usePlace, next)),
-    ...constant(1),
+    ...when(local(isAt), [...store32(markPlace, local(next)), ...raiseMark(groupPlace, next)]),
+    ...when(local(isUsedAt), store32(usePlace, local(next))),
+    ...add32(local(isAt), multiply32(local(isUsedAt), constant(oneUseMove))),
   ]
-  return { parameters: [i32, i32], results: [i32], locals: [i32, i32, i32], body, exportName: undefined }
+  return functionOf(3, 5, body)
 }
 
-/** (address of a group's entry, group, mark) -> slots that move on: `visitCell` for four cells at a time. */
+/** Sets a group's mark, which is the greatest of its slots. */
+function raiseMark(place: Place, next: number): Code {
+  return when(signedLess32(load32(place), local(next)), store32(place, local(next)))
+}
+
+/** (address of a group's entry, group, mark, next) -> what moves on: `visitCell` for four cells at a time. */
 function visitGroupCode({ clockBase }: IndexLayout): FunctionCode {
-  const [cells, group, mark, count, touches, metas, marks, hits, used] = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const
+  const [cells, group, mark, next, count, touches, metas, marks, used, fresh, hits] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+  ] as const
   const groupWords = (at: Code): Code => shiftLeft32(at, constant(5))
   const half = (first: number): Code => {
     const lane = (index: number): Code => loadLanes({ address: local(cells), offset: 8 * first + 16 * index })
-    const markPlace = mine(groupWords(local(group)), marksAt + 4 * (first + 1))
-    const usePlace = mine(groupWords(local(group)), useMarksAt + 4 * (first + 1))
     const floor = loadLanes({ address: groupWords(local(group)), offset: 4 * (clockBase + clockPlaces.floor + first) })
-    const isAt = (value: Code): Code => equalLanes(value, allLanes(local(mark)))
+    const isAt = (value: number): Code => equalLanes(local(value), allLanes(local(mark)))
     const has = (mask: number): Code =>
       unequalLanes(andLanes(local(metas), allLanes(constant(mask))), allLanes(constant(0)))
     const isFresh = atLeastLanes(subtractLanes(local(touches), floor), allLanes(constant(0)))
-    const missed = andLanes(andNotLanes(isAt(local(marks)), local(hits)), has(useMask | exactFlag))
+    const old = andLanes(andNotLanes(orLanes(isAt(marks), isAt(used)), local(fresh)), has(useMask | exactFlag))
+    const moveOn = (values: number, at: number, counts: number, of: Code): Code => {
+      const place = mine(groupWords(local(group)), at + 4 * (first + 1))
+      return [
+        ...setLocal(hits, andLanes(andLanes(isAt(values), local(fresh)), of)),
+        ...storeLanes(place, chooseLanes(allLanes(local(next)), local(values), local(hits))),
+        ...setLocal(count, add32(local(count), multiply32(onesIn32(laneBits(local(hits))), constant(counts)))),
+      ]
+    }
     return [
       ...setLocal(touches, pickLanes(lane(0), lane(1), [0, 2, 4, 6])),
       ...setLocal(metas, pickLanes(lane(0), lane(1), [1, 3, 5, 7])),
-      ...setLocal(marks, loadLanes(markPlace)),
-      ...setLocal(hits, andLanes(andLanes(isAt(local(marks)), isFresh), has(slotMask))),
-      // A lane that is true is -1.
-      ...storeLanes(markPlace, subtractLanes(local(marks), local(hits))),
-      ...setLocal(used, loadLanes(usePlace)),
-      ...storeLanes(
-        usePlace,
-        subtractLanes(local(used), andLanes(andLanes(local(hits), has(useMask)), isAt(local(used)))),
-      ),
-      ...setLocal(count, add32(local(count), onesIn32(laneBits(local(hits))))),
+      ...setLocal(marks, loadLanes(mine(groupWords(local(group)), marksAt + 4 * (first + 1)))),
+      ...setLocal(used, loadLanes(mine(groupWords(local(group)), useMarksAt + 4 * (first + 1)))),
+      ...setLocal(fresh, isFresh),
+      ...moveOn(marks, marksAt, oneMove, has(slotMask)),
+      ...moveOn(used, useMarksAt, oneUseMove, has(useMask)),
       ...when(
-        anyLane(missed),
-        [0, 1, 2, 3].flatMap((index) =>
-          setLocal(
-            count,
-            add32(local(count), call(visitCell, add32(local(cells), constant(8 * (first + index))), local(mark))),
-          ),
-        ),
+        anyLane(old),
+        [0, 1, 2, 3].flatMap((index) => visitOne(first + index)),
       ),
     ]
+  }
+  const visitOne = (index: number): Code => {
+    const address = add32(local(cells), constant(8 * index))
+    return setLocal(count, add32(local(count), call(visitCell, address, local(mark), local(next))))
   }
   const body = [
     ...half(0),
     ...half(4),
-    ...when(local(count), store32(mine(words(local(group)), groupMarksAt), add32(local(mark), constant(1)))),
+    ...when(moves(local(count)), raiseMark(mine(words(local(group)), groupMarksAt), next)),
     ...local(count),
   ]
-  const locals = [i32, i32x4, i32x4, i32x4, i32x4, i32x4]
-  return { parameters: [i32, i32, i32], results: [i32], locals, body, exportName: undefined }
+  const locals = [i32, i32x4, i32x4, i32x4, i32x4, i32x4, i32x4]
+  return { parameters: [i32, i32, i32, i32], results: [i32], locals, body, exportName: undefined }
 }
 
-/** (index of a block, address of its entry, mark) -> slots that move on, over the groups with candidates. */
+/** (index of a block, address of its entry, mark, next) -> what moves on, over the groups with candidates. */
 function visitGroupsCode({ clockBase }: IndexLayout): FunctionCode {
-  const [index, entry, mark, count, group, found, limit, low, high, partLow, partHigh, bits] = [
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+  const [index, entry, mark, next, count, group, found, limit, low, high, partLow, partHigh, bits] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
   ] as const
   const slotLimit = shared(constant(4 * (clockBase + clockPlaces.limit)))
   const isWaiting = signedAtLeast32(load32(mine(words(local(group)), groupMarksAt)), local(mark))
@@ -255,12 +274,15 @@ function visitGroupsCode({ clockBase }: IndexLayout): FunctionCode {
     ...setLocal(found, call(findGroup, local(partLow), local(partHigh))),
     ...when(
       signedAtLeast32(local(found), constant(0)),
-      setLocal(count, add32(local(count), call(visitGroup, words(local(found)), local(group), local(mark)))),
+      setLocal(
+        count,
+        add32(local(count), call(visitGroup, words(local(found)), local(group), local(mark), local(next))),
+      ),
     ),
   ]
   const body = [
-    ...setLocal(low, load32(mine(shiftLeft32(local(index), constant(3)), chainAt))),
-    ...setLocal(high, load32(mine(shiftLeft32(local(index), constant(3)), chainAt + 4))),
+    ...setLocal(low, lowOf(index)),
+    ...setLocal(high, highOf(index)),
     ...setLocal(limit, shiftRight32(add32(slotLimit, constant(groupSlots - 1)), constant(3))),
     ...setLocal(bits, load64({ address: local(entry) })),
     ...loopWhile(isZero32(isZero64(local(bits))), [
@@ -271,15 +293,24 @@ function visitGroupsCode({ clockBase }: IndexLayout): FunctionCode {
     ...local(count),
   ]
   const locals = [i32, i32, i32, i32, i32, i32, i32, i32, i64]
-  return { parameters: [i32, i32, i32], results: [i32], locals, body, exportName: undefined }
+  return { parameters: [i32, i32, i32, i32], results: [i32], locals, body, exportName: undefined }
+}
+
+/** What moves on at the block at `index`, over all of its cells; `entry` is an address in a local. */
+function visitAll(index: number, entry: number, mark: Code, next: Code): Code {
+  const cell = (number: number): Code =>
+    call(visitCell, add32(local(entry), constant(4 * (ownCellsAt + number * cellWords))), mark, next)
+  const hasGroups = isZero32(isZero64(load64({ address: local(entry) })))
+  return add32(
+    add32(cell(0), cell(1)),
+    whenElse(hasGroups, call(visitGroups, local(index), local(entry), mark, next), constant(0)),
+  )
 }
 
 /** (blocks, mark of candidates) -> blocks that some candidate holds without a gap. */
 function walkCode({ maxBlocks }: IndexLayout): FunctionCode {
   const [blocks, base, index, located, next, entry, alive, mark] = [0, 1, 2, 3, 4, 5, 6, 7] as const
   const lookAhead = add32(local(index), select(constant(step), constant(firstStep), local(index)))
-  const cell = (number: number): Code =>
-    call(visitCell, add32(local(entry), constant(4 * (ownCellsAt + number * cellWords))), local(mark))
   const body = [
     ...loopWhile(less32(local(index), local(blocks)), [
       ...when(isZero32(less32(local(index), local(located))), [
@@ -291,16 +322,68 @@ function walkCode({ maxBlocks }: IndexLayout): FunctionCode {
       ...when(signedLess32(local(entry), constant(0)), finish(local(index))),
       ...setLocal(entry, words(local(entry))),
       ...setLocal(mark, add32(local(base), local(index))),
-      ...setLocal(alive, add32(cell(0), cell(1))),
-      ...when(isZero32(isZero64(load64({ address: local(entry) }))), [
-        ...setLocal(alive, add32(local(alive), call(visitGroups, local(index), local(entry), local(mark)))),
-      ]),
+      ...setLocal(alive, moves(visitAll(index, entry, local(mark), add32(local(mark), constant(1))))),
       ...when(isZero32(local(alive)), finish(local(index))),
       ...increase(index, 1),
     ]),
     ...local(blocks),
   ]
   return { parameters: [i32, i32], results: [i32], locals: [i32, i32, i32, i32, i32, i32], body, exportName: 'walk' }
+}
+
+/** (index of a block, mark, next) -> what moves on there. */
+function probeCode(): FunctionCode {
+  const [index, mark, next, entry] = [0, 1, 2, 3] as const
+  return functionOf(3, 1, [
+    ...setLocal(entry, call(findBlock, lowOf(index), highOf(index))),
+    ...when(signedLess32(local(entry), constant(0)), finish(constant(0))),
+    ...setLocal(entry, words(local(entry))),
+    ...visitAll(index, entry, local(mark), local(next)),
+  ])
+}
+
+/**
+ * (from, to, what is left, base) -> the most blocks that a slot holds, or 0: slots that hold the first `from` blocks and not the one
+ * at `to`, as many as are left, and uses likewise, get their marks. Half of the blocks at a time are known without a look, because
+ * who holds a block holds those before it.
+ */
+function resolveCode(): FunctionCode {
+  const [from, to, left, base, middle, hits, deepest, other] = [0, 1, 2, 3, 4, 5, 6, 7] as const
+  const after = add32(local(middle), constant(1))
+  const further = (code: Code): Code => [
+    ...setLocal(other, code),
+    ...when(signedLess32(local(deepest), local(other)), setLocal(deepest, local(other))),
+  ]
+  return functionOf(4, 4, [
+    ...when(or32(isZero32(less32(local(from), local(to))), isZero32(local(left))), finish(constant(0))),
+    ...setLocal(middle, shiftRight32(add32(local(from), local(to)), constant(1))),
+    ...setLocal(hits, call(probe, local(middle), add32(local(base), local(from)), add32(local(base), after))),
+    ...when(moves(local(hits)), setLocal(deepest, after)),
+    ...further(call(resolve, after, local(to), local(hits), local(base))),
+    ...further(call(resolve, local(from), local(middle), subtract32(local(left), local(hits)), local(base))),
+    ...local(deepest),
+  ])
+}
+
+/**
+ * (blocks, mark of candidates) -> the same as `walk`, for an index where who holds a block holds those before it: at the first block
+ * and the last, then between.
+ */
+function seekCode(): FunctionCode {
+  const [blocks, base, first, last, deepest, between] = [0, 1, 2, 3, 4, 5] as const
+  const end = subtract32(local(blocks), constant(1))
+  const second = add32(local(base), constant(1))
+  const body = [
+    ...when(isZero32(local(blocks)), finish(constant(0))),
+    ...setLocal(first, call(probe, constant(0), local(base), second)),
+    ...when(isZero32(moves(local(first))), finish(constant(0))),
+    ...when(equal32(local(blocks), constant(1)), finish(constant(1))),
+    ...setLocal(last, call(probe, end, second, add32(local(base), local(blocks)))),
+    ...setLocal(deepest, select(local(blocks), constant(1), moves(local(last)))),
+    ...setLocal(between, call(resolve, constant(1), end, subtract32(local(first), local(last)), local(base))),
+    ...select(local(between), local(deepest), signedLess32(local(deepest), local(between))),
+  ]
+  return { ...functionOf(2, 4, body), exportName: 'seek' }
 }
 
 /** Functions that only read what threads share, in the order of their numbers. */
@@ -313,5 +396,8 @@ export function walkFunctions(layout: IndexLayout): readonly FunctionCode[] {
     visitGroupCode(layout),
     visitGroupsCode(layout),
     walkCode(layout),
+    probeCode(),
+    resolveCode(),
+    seekCode(),
   ]
 }

@@ -100,6 +100,15 @@ export const equalLanes = vectorOperator(0x37)
 export const unequalLanes = vectorOperator(0x38)
 export const atLeastLanes = vectorOperator(0x3f)
 export const andLanes = vectorOperator(0x4e)
+/** The bits of `then` where `where` has ones, else those of `otherwise`. */
+export const chooseLanes = (then: Code, otherwise: Code, where: Code): Code => [
+  ...then,
+  ...otherwise,
+  ...where,
+  0xfd,
+  0x52,
+]
+export const orLanes = vectorOperator(0x50)
 export const andNotLanes = vectorOperator(0x4f)
 export const subtractLanes = vectorOperator(0xb1)
 export const allLanes = (value: Code): Code => [...value, 0xfd, 0x11]
@@ -179,6 +188,16 @@ export const when = (condition: Code, then: Code, otherwise: Code = []): Code =>
   blockWithoutResult,
   ...then,
   ...(otherwise.length > 0 ? [0x05, ...otherwise] : []),
+  0x0b,
+]
+/** One of two 32-bit numbers, of which only that one is computed. */
+export const whenElse = (condition: Code, then: Code, otherwise: Code): Code => [
+  ...condition,
+  0x04,
+  i32,
+  ...then,
+  0x05,
+  ...otherwise,
   0x0b,
 ]
 /** Repeats `body` as long as `condition` holds after it: at least once. */
