@@ -27,13 +27,13 @@ const mixed = (value: number, by: number): number => {
   return product ^ (product >>> 15)
 }
 
-/** The key of a block's part `part`: as random as the block's own. */
-export const partLow = (low: number, high: number, part: number): number =>
-  mixed(low ^ mixed(part + 1, mixA), mixB) ^ high
-export const partHigh = (high: number, part: number): number => mixed(high + Math.imul(part + 1, mixC), mixA)
-
 /** 0 and 1 mean something else in a table. */
 const keyOf = (low: number): number => (low >>> 1 === 0 ? low | 2 : low)
+
+/** The key of a block's part `part`: as random as the block's own, and the same whether made of its hash or of what a table keeps of it. */
+export const partLow = (low: number, high: number, part: number): number =>
+  mixed(keyOf(low) ^ mixed(part + 1, mixA), mixB) ^ high
+export const partHigh = (high: number, part: number): number => mixed(high + Math.imul(part + 1, mixC), mixA)
 
 /** 1 when the words are equal, else 0. */
 const isEqual = (a: number, b: number): number => Math.clz32(a ^ b) >>> 5

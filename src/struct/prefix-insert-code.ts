@@ -30,6 +30,7 @@ import {
   and32,
   type Code,
   call,
+  drop,
   equal32,
   exchange32,
   type FunctionCode,
@@ -121,7 +122,7 @@ function giveWay({ layout: { blocks: table }, entryPlace }: Places): Code {
     ...bucketsInto({ first, second, hash }, lowOf(index), local(high), table),
     ...when(
       twins({ first, second, at, key, high }),
-      [...publish32({ address: local(at) }, constant(0)), ...store32(entryPlace, constant(-1))],
+      [...drop(exchange32({ address: local(at) }, local(key), constant(0))), ...store32(entryPlace, constant(-1))],
       [...store32(entryPlace, constant(done)), ...increase(inserted, 1)],
     ),
   ]

@@ -95,7 +95,8 @@ import {
 const firstStep = 4
 const step = 32
 
-const { findBlock, findGroup, locate, visitCell, visitGroup, visitGroups, probe, resolve } = functions
+const { findBlock, findGroup, findFirst, findSecond, locate, visitCell, visitGroup, visitGroups, probe, resolve } =
+  functions
 
 /** Searches a bucket: leaves the function with the entry when the key is there. */
 function searchBucket(bucket: Code, { entryWords }: BucketLayout): Code {
@@ -114,23 +115,22 @@ function searchBucket(bucket: Code, { entryWords }: BucketLayout): Code {
   ]
 }
 
-/** (low, high) -> entry or -1. */
-function findCode(layout: BucketLayout): FunctionCode {
+type HashInto = typeof firstHash
+
+/** (low, high) -> entry or -1: the buckets that these hashes choose are searched. */
+function findCode(layout: BucketLayout, ...hashes: readonly HashInto[]): FunctionCode {
   const [low, high, key, , , hash] = [0, 1, 2, 3, 4, 5] as const
-  const body = [
-    ...setLocal(key, keyOf(local(low))),
-    ...firstHash(hash, local(low), local(high)),
+  const search = (hashInto: HashInto): Code => [
+    ...hashInto(hash, local(low), local(high)),
     ...searchBucket(bucketAddress(hash, layout), layout),
-    ...secondHash(hash, local(low), local(high)),
-    ...searchBucket(bucketAddress(hash, layout), layout),
-    ...constant(-1),
   ]
-  return { parameters: [i32, i32], results: [i32], locals: [i32, i32, i32, i32], body, exportName: undefined }
+  return functionOf(2, 4, [...setLocal(key, keyOf(local(low))), ...hashes.flatMap(search), ...constant(-1)])
 }
 
 /**
- * (from, to): the entries of the chain's blocks. Three times over the blocks: a word of the likelier bucket, the search, a word
- * of each entry. Loads that do not wait for one another take a fraction of the time of those that do.
+ * (from, to): the entries of the chain's blocks. Several times over the blocks: a word of a bucket, the search there, the same for
+ * the other bucket of those that were not found, a word of each entry. Loads that do not wait for one another take a fraction of
+ * the time of those that do.
  */
 function locateCode({ blocks, maxBlocks }: IndexLayout): FunctionCode {
   const [from, to, at, hash, read, entry] = [0, 1, 2, 3, 4, 5] as const
@@ -141,12 +141,16 @@ function locateCode({ blocks, maxBlocks }: IndexLayout): FunctionCode {
     ...setLocal(at, shiftLeft32(local(from), constant(3))),
     ...loopWhile(less32(local(at), shiftLeft32(local(to), constant(3))), [...body, ...increase(at, 8)]),
   ]
+  const readBucket = (hashInto: HashInto): Code => [
+    ...hashInto(hash, low, high),
+    ...setLocal(read, xor32(local(read), shared(bucketAddress(hash, blocks)))),
+  ]
+  const isMissing = signedLess32(load32(entryPlace), constant(0))
   const body = [
-    ...eachBlock([
-      ...firstHash(hash, low, high),
-      ...setLocal(read, xor32(local(read), shared(bucketAddress(hash, blocks)))),
-    ]),
-    ...eachBlock(store32(entryPlace, call(findBlock, low, high))),
+    ...eachBlock(readBucket(firstHash)),
+    ...eachBlock(store32(entryPlace, call(findFirst, low, high))),
+    ...eachBlock(when(isMissing, readBucket(secondHash))),
+    ...eachBlock(when(isMissing, store32(entryPlace, call(findSecond, low, high)))),
     ...eachBlock([
       ...setLocal(entry, load32(entryPlace)),
       // Where there is none the first word is read again.
@@ -389,8 +393,10 @@ function seekCode(): FunctionCode {
 /** Functions that only read what threads share, in the order of their numbers. */
 export function walkFunctions(layout: IndexLayout): readonly FunctionCode[] {
   return [
-    findCode(layout.blocks),
-    findCode(layout.groups),
+    findCode(layout.blocks, firstHash, secondHash),
+    findCode(layout.groups, firstHash, secondHash),
+    findCode(layout.blocks, firstHash),
+    findCode(layout.blocks, secondHash),
     locateCode(layout),
     visitCellCode(layout),
     visitGroupCode(layout),
