@@ -16,3 +16,15 @@ export function headerValues(headers: HeaderList, name: string): string[] {
   for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) values.push(headers[i + 1] as string)
   return values
 }
+
+/** First value of a cookie over all `cookie` headers, or undefined. */
+export function cookieOf(headers: HeaderList, name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== 'cookie') continue
+    for (const pair of (headers[i + 1] as string).split(';')) {
+      const equals = pair.indexOf('=')
+      if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
+    }
+  }
+  return undefined
+}

@@ -55,6 +55,8 @@ export interface Outcome {
    */
   readonly reachableTokens: number
   readonly realizedTokens: number
+  /** How many endpoints in service had at least half as much as the best, when that was 1,024 tokens or more; else 0. */
+  readonly prefixCopies: number
   /** Tries at endpoints, the last one included. */
   readonly attempts: number
   /** The tries that failed, in order. */
@@ -119,6 +121,7 @@ export function draftOutcome(startedAtMs: number): OutcomeDraft {
     scorerFallback: undefined,
     reachableTokens: 0,
     realizedTokens: 0,
+    prefixCopies: 0,
     attempts: 0,
     failedAttempts: none,
     skippedTargets: none,

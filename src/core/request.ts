@@ -7,6 +7,15 @@ export interface Span {
   readonly end: number
 }
 
+/** A part of a prompt in the body. */
+export interface PromptSpan extends Span {
+  /**
+   * Bytes of text that a picture, sound or file counts as: four for each token that an engine makes of it, roughly.
+   * Undefined: the bytes are text, and count as themselves.
+   */
+  readonly countsAs?: number | undefined
+}
+
 /** A body as it came: slices in order, never joined. The slices are owned by the request and not written to. */
 export interface Body {
   readonly slices: readonly Buffer[]
@@ -43,12 +52,17 @@ export interface InferenceRequest {
   readonly modelSpans: readonly Span[]
   readonly stream: boolean
   readonly streamOptions: StreamOptions
-  /** Where the prompt is: values of messages, prompt, input, system... in body order. Empty when there is none. */
-  readonly promptSpans: readonly Span[]
-  /** Sum of the prompt spans' bytes. */
+  /**
+   * Where the prompt is: values of messages, prompt, input, system... in body order, cut where something is no text. Empty
+   * when there is none.
+   */
+  readonly promptSpans: readonly PromptSpan[]
+  /** Bytes of text that the prompt counts as: those of its spans of text, and what the others count as. */
   readonly promptBytes: number
   /** `max_tokens`, `max_completion_tokens` or `max_output_tokens`, when given as a plain number. */
   readonly maxTokens: number | undefined
   /** A stable hint of who continues which conversation: `prompt_cache_key`, `user` or `metadata.user_id`, when given. */
   readonly session: string | undefined
+  /** What the client keeps its cached prompts apart with: `cache_salt`, and SGLang's `extra_key` behind it. */
+  readonly cacheSalt: string | undefined
 }

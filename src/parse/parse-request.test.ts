@@ -127,9 +127,9 @@ test('a request is read with everything the gateway acts on', () => {
 
 test('a request with nothing but a model is read too', () => {
   const request = parsed('{"model":"m"}')
-  const { model, stream, streamOptions, promptSpans, promptBytes, maxTokens, session } = request
+  const { model, stream, streamOptions, promptSpans, promptBytes, maxTokens, session, cacheSalt } = request
   assert.deepEqual(
-    { model, stream, streamOptions, promptSpans, promptBytes, maxTokens, session },
+    { model, stream, streamOptions, promptSpans, promptBytes, maxTokens, session, cacheSalt },
     {
       model: 'm',
       stream: false,
@@ -138,6 +138,7 @@ test('a request with nothing but a model is read too', () => {
       promptBytes: 0,
       maxTokens: undefined,
       session: undefined,
+      cacheSalt: undefined,
     },
   )
 })
@@ -342,6 +343,55 @@ test('all requests share one shape, whatever they say', () => {
   assert.equal(keys(parsed('{}', '/generate')), keys(parsed('{"model":"m","stream":true,"user":"u","max_tokens":1}')))
 })
 
+describe('what keeps cached prompts apart', () => {
+  const cases: readonly [members: string, salt: string | undefined][] = [
+    ['"cache_salt":"a\\u0062"', 'ab'],
+    ['"cache_salt":"a","cache_salt":"b"', 'b'],
+    ['"extra_key":"x"', 'x'],
+    ['"extra_key":"x","cache_salt":"a"', 'ax'],
+    ['"cache_salt":["a","b"]', '["a","b"]'],
+    [`"cache_salt":"${'s'.repeat(9000)}"`, 's'.repeat(9000)],
+    ['"cache_salt":null', undefined],
+    ['"cache_salt":""', undefined],
+    ['"x":{"cache_salt":"a"}', undefined],
+    ['"messages":"cache_salt"', undefined],
+  ]
+  for (const [members, salt] of cases) {
+    test(members.slice(0, 60), () => assert.equal(parsed(`{"model":"m",${members}}`).cacheSalt, salt))
+  }
+})
+
+describe('what is no text in a prompt', () => {
+  const partOf = (url: string): string => `[{"content":[{"type":"image_url","image_url":{"url":"${url}"}}]}]`
+
+  test('stands apart, and counts as the tokens that an engine makes of it', () => {
+    const url = `data:image/jpeg;base64,${'A'.repeat(200_000)}`
+    const body = `{"model":"m","messages":${partOf(url)},"tools":[{"image_url":{"url":"x"}}]}`
+    const { promptSpans, promptBytes } = parsed(body)
+    const [before, after] = partOf('|').split('|') as [string, string]
+    const tools = '[{"image_url":{"url":"x"}}]'
+    assert.deepEqual(
+      promptSpans.map((span) => at(body, span)),
+      [before, url, after, tools],
+    )
+    assert.deepEqual(
+      promptSpans.map(({ countsAs }) => countsAs),
+      [undefined, 4096, undefined, undefined],
+    )
+    assert.equal(promptBytes, 4096 + before.length + after.length + tools.length)
+  })
+
+  test('is found wherever the body is cut', () => {
+    const body = Buffer.from(`{"messages":${partOf('https://a.example/x')},"model":"m","image_data":"b"}`)
+    const whole = parsed([body], '/generate')
+    assert.equal(whole.promptSpans.length, 6)
+    for (let cut = 0; cut <= body.length; cut++) {
+      const { promptSpans, promptBytes } = parsed([body.subarray(0, cut), body.subarray(cut)], '/generate')
+      assert.deepEqual([promptSpans, promptBytes], [whole.promptSpans, whole.promptBytes], `${cut}`)
+    }
+  })
+})
+
 describe('a form', () => {
   const type = ['content-type', 'multipart/form-data; boundary=b']
   const part = (name: string, value: string): string =>
@@ -358,7 +408,7 @@ describe('a form', () => {
         request.modelSpans.map((span) => at(body, span)),
         [' whisper-ä '],
       )
-      assert.equal(request.promptBytes, Buffer.byteLength(body))
+      assert.deepEqual([request.promptSpans, request.promptBytes], [[], 4], 'as sound of a moment')
     }
   })
 

@@ -97,6 +97,7 @@ export class RequestParser {
       promptBytes: facts.promptBytes,
       maxTokens: facts.maxTokens,
       session: facts.session,
+      cacheSalt: facts.cacheSalt,
     }
   }
 

@@ -1,8 +1,10 @@
 import { type Refusal, refuse } from '#core/refusal.ts'
-import type { Body, Span, StreamOptions } from '#core/request.ts'
+import type { Body, PromptSpan, Span, StreamOptions } from '#core/request.ts'
 import { type ByteList, byteRange } from '#struct/byte-list.ts'
 import { type JsonError, type JsonMember, ObjectScanner } from '#wire/json/object-scanner.ts'
-import { type BodyFacts, noStreamOptions } from './body-facts.ts'
+import { type BodyFacts, bytesPerToken, noStreamOptions } from './body-facts.ts'
+import { MediaFinder, type MediaKind, mediaHints } from './media-finder.ts'
+import { mediaTokensOf } from './media-tokens.ts'
 
 /** Members that carry what the engine's cache will be keyed by. */
 const promptKeys: ReadonlySet<string> = new Set([
@@ -14,7 +16,24 @@ const promptKeys: ReadonlySet<string> = new Set([
   'tools',
   'inputs',
   'text',
+  'image_data',
+  'audio_data',
+  'video_data',
 ])
+
+/** Those that may have parts that are no text. */
+const partKeys: ReadonlySet<string> = new Set(['messages', 'input', 'system'])
+
+/** Those that are nothing but such parts (SGLang). */
+const mediaKeys: ReadonlyMap<string, MediaKind> = new Map([
+  ['image_data', 'image'],
+  ['audio_data', 'audio'],
+  ['video_data', 'video'],
+])
+
+/** What keeps cached prompts apart; SGLang's keys are one behind the other, as here. */
+const saltKeys: ReadonlySet<string> = new Set(['cache_salt', 'extra_key'])
+
 const tokenKeys: ReadonlySet<string> = new Set(['max_tokens', 'max_completion_tokens', 'max_output_tokens'])
 
 /** Members that tell who continues which conversation; one with a greater rank goes before the others. */
@@ -28,6 +47,7 @@ const wanted: ReadonlySet<string> = new Set([
   ...promptKeys,
   ...tokenKeys,
   ...sessionRanks.keys(),
+  ...saltKeys,
   'model',
   'stream',
   'stream_options',
@@ -40,10 +60,12 @@ interface Draft {
   modelSpans: Span[]
   stream: boolean
   streamOptions: StreamOptions
-  promptSpans: Span[]
+  promptSpans: PromptSpan[]
   promptBytes: number
   maxTokens: number | undefined
   session: string | undefined
+  cacheSalt: string | undefined
+  extraKey: string | undefined
   /** Rank of the member that `session` is from. */
   sessionRank: number
   error: Refusal | undefined
@@ -51,9 +73,10 @@ interface Draft {
 
 /** Reads JSON bodies. Reuses one scanner for all requests of a thread. */
 export class JsonReader {
-  readonly #scanner = new ObjectScanner(wanted)
+  readonly #scanner = new ObjectScanner(wanted, { keys: mediaHints, within: partKeys })
   readonly #options = new ObjectScanner(new Set(['include_usage']))
   readonly #metadata = new ObjectScanner(new Set(['user_id']))
+  readonly #media = new MediaFinder()
 
   /** What the body says; of repeated keys the last one counts, as with every common parser. */
   read(body: Body): BodyFacts | Refusal {
@@ -71,20 +94,20 @@ export class JsonReader {
       promptBytes: 0,
       maxTokens: undefined,
       session: undefined,
+      cacheSalt: undefined,
+      extraKey: undefined,
       sessionRank: 0,
       error: undefined,
     }
     for (const member of scanner.members) this.#note(draft, member, body.slices)
+    if (draft.extraKey !== undefined) draft.cacheSalt = `${draft.cacheSalt ?? ''}${draft.extraKey}`
     return draft.error ?? draft
   }
 
   #note(draft: Draft, member: JsonMember, body: ByteList): void {
     const { key, start, end } = member
-    if (promptKeys.has(key)) {
-      draft.promptSpans.push({ start, end })
-      draft.promptBytes += end - start
-      return
-    }
+    if (promptKeys.has(key)) return this.#notePrompt(draft, member, body)
+    if (saltKeys.has(key)) return noteSalt(draft, key, byteRange(body, start, end))
     if (end - start > maxSmallBytes && key !== 'stream_options') {
       if (key === 'model') draft.error = notAString(key)
       return
@@ -95,6 +118,23 @@ export class JsonReader {
     else if (key === 'stream_options') draft.streamOptions = this.#streamOptions(text, start, end)
     else if (tokenKeys.has(key)) draft.maxTokens = numberOf(text) ?? draft.maxTokens
     else this.#noteSession(draft, key, text)
+  }
+
+  #notePrompt(draft: Draft, { key, start, end }: JsonMember, body: ByteList): void {
+    const kind = mediaKeys.get(key)
+    let at = start
+    if (kind !== undefined || (this.#scanner.hinted && partKeys.has(key))) {
+      const parts = this.#media.find(body, { start, end }, kind)
+      const tokens = mediaTokensOf(parts, body)
+      for (const [i, part] of parts.entries()) {
+        addText(draft, at, part.start)
+        const countsAs = bytesPerToken * (tokens[i] as number)
+        draft.promptSpans.push({ start: part.start, end: part.end, countsAs })
+        draft.promptBytes += countsAs
+        at = part.end
+      }
+    }
+    addText(draft, at, end)
   }
 
   #noteSession(draft: Draft, key: string, text: Buffer): void {
@@ -133,6 +173,20 @@ export class JsonReader {
     const includeUsageSpan = { start: start + member.start, end: start + member.end }
     return { span, includeUsageSpan, includeUsage: first !== letterF && first !== letterN }
   }
+}
+
+function addText(draft: Draft, start: number, end: number): void {
+  draft.promptSpans.push({ start, end, countsAs: undefined })
+  draft.promptBytes += end - start
+}
+
+/** A salt is a text. What is none keeps apart by how it is written, unless it is null, false or empty. */
+function noteSalt(draft: Draft, key: string, literal: Buffer): void {
+  const isNone = literal[0] === letterN || literal[0] === letterF
+  const text = isNone ? '' : (stringOf(literal) ?? literal.toString('latin1'))
+  const salt = text === '' ? undefined : text
+  if (key === 'cache_salt') draft.cacheSalt = salt
+  else draft.extraKey = salt
 }
 
 const letterF = 0x66

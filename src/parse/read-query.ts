@@ -20,5 +20,6 @@ export function readQuery(target: string): BodyFacts | Refusal {
     promptBytes: 0,
     maxTokens: undefined,
     session: undefined,
+    cacheSalt: undefined,
   }
 }

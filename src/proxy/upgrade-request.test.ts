@@ -32,6 +32,7 @@ function requestOf(more: Partial<InferenceRequest> = {}): InferenceRequest {
     promptBytes: 0,
     maxTokens: undefined,
     session: undefined,
+    cacheSalt: undefined,
     ...more,
   }
 }

@@ -53,6 +53,7 @@ function requestOf(text: string, more: Partial<InferenceRequest> = {}, sliceByte
     promptBytes: 0,
     maxTokens: undefined,
     session: undefined,
+    cacheSalt: undefined,
     ...more,
   }
 }

@@ -6,6 +6,7 @@ import { noSalt, PromptHasher } from './prompt-hasher.ts'
 interface Span {
   start: number
   end: number
+  countsAs?: number
 }
 
 /** The hashes as text, one per block. */
@@ -124,6 +125,55 @@ test('never gives two prompts the same hash, nor one bit of it more often than a
   }
   assert.equal(seen.size, 20_000)
   for (const count of ones) assert.ok(Math.abs(count - 10_000) < 400, `${count}`)
+})
+
+test('hashes what is no text as what it counts as, by its digest', () => {
+  const hasher = new PromptHasher()
+  const spansOf = (mediaBytes: number): Span[] => [
+    { start: 0, end: 1000 },
+    { start: 1000, end: 1000 + mediaBytes, countsAs: 4096 },
+    { start: 1000 + mediaBytes, end: 2000 + mediaBytes },
+  ]
+  const bodyOf = (media: Buffer): Buffer => Buffer.concat([textOf(1000), media, textOf(1000, 2)])
+  const hashes = (media: Buffer): string[] => hashesOf(hasher, [bodyOf(media)], spansOf(media.length))
+  for (const bytes of [0, 1, 300, 65_528, 65_529, 400_000]) {
+    const media = textOf(bytes, 5)
+    const first = hashes(media)
+    assert.equal(first.length, Math.floor((1000 + 1 + 4096 + 1 + 1000) / 256), `${bytes} bytes`)
+    assert.deepEqual(hashes(Buffer.from(media)), first)
+    if (bytes === 0) continue
+    for (const change of [0, bytes >> 1, bytes - 1]) {
+      const other = Buffer.from(media)
+      other[change]! ^= 1
+      const second = hashes(other)
+      assert.deepEqual(second.slice(0, 3), first.slice(0, 3), 'the text before it')
+      for (let i = 3; i < first.length; i++) assert.notEqual(second[i], first[i])
+    }
+    assert.notEqual(hashes(Buffer.concat([media, Buffer.alloc(1)]))[3], first[3])
+  }
+})
+
+test('does not depend on how the body is sliced, whatever is in it', () => {
+  const hasher = new PromptHasher({ blockBytes: 32 })
+  const body = textOf(200_000)
+  const spans = [
+    { start: 3, end: 1200 },
+    { start: 1200, end: 150_000, countsAs: 900 },
+    { start: 150_000, end: 150_010 },
+    { start: 150_010, end: 150_040, countsAs: 40 },
+    { start: 160_000, end: 160_500, countsAs: 4 },
+    { start: 170_000, end: 171_000 },
+  ]
+  const expected = hashesOf(hasher, [body], spans)
+  assert.equal(expected.length, Math.floor((1197 + 900 + 10 + 40 + 4 + 1000 + 5) / 32))
+  fc.assert(
+    fc.property(fc.array(fc.nat(200_000), { maxLength: 12 }), (cuts) => {
+      const bounds = [0, ...cuts.toSorted((a, b) => a - b), 200_000]
+      const slices = bounds.slice(1).map((end, i) => body.subarray(bounds[i], end))
+      assert.deepEqual(hashesOf(hasher, slices, spans), expected)
+    }),
+    { numRuns: 100, seed: 3 },
+  )
 })
 
 test('refuses blocks of impossible size', () => {

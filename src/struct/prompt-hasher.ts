@@ -51,7 +51,7 @@ export class PromptHasher {
   /**
    * Hashes the prompt that lies in `spans` (ascending byte ranges over the concatenation of `slices`). The hash of
    * block i goes to `out[2 * i]` (low word) and `out[2 * i + 1]` (high word); `out` is the caller's and bounds the
-   * blocks together with `maxBlocks`. The end of each span but the last counts as one byte more, so a block may hold
+   * blocks together with `maxBlocks`. What is no text (`countsAs`) is hashed as its digest, repeated. The end of each span but the last counts as one byte more, so a block may hold
    * the end of one span and the start of the next without taking them for one text. Returns the number of full blocks;
    * what is left at the end, less than a block, is not hashed.
    */
@@ -62,7 +62,7 @@ export class PromptHasher {
   }
 
   /**
-   * A salt for what must not share: `parts` in order (model, adapter, cache salt, hashes of images). Parts are told
+   * A salt for what must not share: `parts` in order (model, cache salt). Parts are told
    * apart: ['ab', 'c'] and ['a', 'bc'] differ. Parts longer than 64 KiB count with their first 21 Ki characters.
    */
   saltOf(parts: readonly string[]): BlockSalt {

@@ -1,9 +1,15 @@
+import { MediaDigest, type MediaRange } from './media-digest.ts'
 import { maxChainBlocks, maxInputBytes, type Xxh64 } from './xxh64.ts'
 
 /** A byte range [start, end) over the concatenation of slices. */
 export interface ByteRange {
   readonly start: number
   readonly end: number
+  /**
+   * Bytes that a picture, sound or file counts as, however many it has: what is hashed in its place is its digest, over
+   * and over. Undefined: the bytes are text.
+   */
+  readonly countsAs?: number | undefined
 }
 
 /**
@@ -15,9 +21,13 @@ const separator = 0xff
 /** Up to this size a loop is quicker than a view of the slice and a native copy: measured, 40 ns against 90. */
 const loopBytes = 32
 
+/** Copies of a digest that are added at a time. */
+const digestBytes = 512
+
 /**
  * Cuts spans of bytes into blocks of equal size and chains their hashes. The bytes are copied, 64 KiB at a time, to
- * where the hash function reads; nothing is decoded and no memory is taken per call but views of the slices.
+ * where the hash function reads, or to where what is no text is digested; nothing is decoded and no memory is taken per
+ * call but views of the slices.
  */
 export class SpanFeeder {
   readonly blockBytes: number
@@ -27,6 +37,8 @@ export class SpanFeeder {
   #blocks = 0
   #maxBlocks = 0
   #out: Int32Array = new Int32Array(0)
+  #media: MediaDigest | undefined = undefined
+  #digests = new Uint8Array(0)
 
   constructor(hash: Xxh64, blockBytes: number) {
     this.#hash = hash
@@ -48,9 +60,18 @@ export class SpanFeeder {
     let index = 0
     let sliceStart = 0
     for (let s = 0; s < spans.length && !this.#isFull(); s++) {
-      const { start, end } = spans[s] as ByteRange
+      const { start, end, countsAs } = spans[s] as ByteRange
       if (s > 0 && separated) this.#addByte(separator)
       let at = start
+      if (countsAs !== undefined) {
+        for (; index < slices.length; index++) {
+          const sliceEnd = sliceStart + (slices[index] as Uint8Array).length
+          if (sliceEnd > start) break
+          sliceStart = sliceEnd
+        }
+        this.#addMedia(slices, { first: index, start: start - sliceStart, end: end - sliceStart }, countsAs)
+        continue
+      }
       while (at < end && index < slices.length) {
         const slice = slices[index] as Uint8Array
         const sliceEnd = sliceStart + slice.length
@@ -85,6 +106,16 @@ export class SpanFeeder {
       this.#take(1)
     }
     return this.finish()
+  }
+
+  /** What is no text costs its digest once, and after that what so much text would. */
+  #addMedia(slices: readonly Uint8Array[], range: MediaRange, countsAs: number): void {
+    if (this.#media === undefined) {
+      this.#media = new MediaDigest()
+      this.#digests = new Uint8Array(digestBytes)
+    }
+    this.#media.digest(slices, range, this.#digests)
+    for (let left = countsAs; left > 0; left -= digestBytes) this.#add(this.#digests, 0, Math.min(left, digestBytes))
   }
 
   #isFull(): boolean {

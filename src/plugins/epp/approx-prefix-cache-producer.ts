@@ -75,14 +75,14 @@ class ApproxPrefixCacheProducer implements Producer {
   }
 
   produce(request: ScheduleRequest, candidates: Candidates): void {
-    const { promptBytes, promptSpans, body, model } = request
+    const { promptBytes, promptSpans, body, model, cacheSalt } = request
     const facts = this.#facts
     const view = this.#viewOf(this.#blockTokens(candidates))
     this.#view = view
     const { chain, hasher, index, blockTokens } = view
     this.#settle(view, candidates)
-    chain.blocks =
-      promptBytes === 0 ? 0 : hasher.hashBytes(body.slices, promptSpans, this.#seedOf(hasher, model), chain.hashes)
+    const seed = cacheSalt === undefined ? this.#seedOf(hasher, model) : hasher.seedOf(model, cacheSalt)
+    chain.blocks = promptBytes === 0 ? 0 : hasher.hashBytes(body.slices, promptSpans, seed, chain.hashes)
     index.match(chain, candidates, this.#match)
     facts.promptTokens = Math.max(1, Math.ceil(promptBytes / bytesPerToken))
     facts.totalBlocks = chain.blocks

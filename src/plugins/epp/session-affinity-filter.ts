@@ -1,5 +1,4 @@
 import { definePlugin } from '#contracts/plugin.ts'
-import { keepCandidates } from './keep-candidates.ts'
 import { createSessionAffinity, sessionParameters } from './session-affinity.ts'
 
 /** Keeps the endpoint that the session is bound to, if it is still a candidate; else all. */
@@ -15,8 +14,10 @@ export const sessionAffinityFilter = definePlugin({
     const affinity = createSessionAffinity(parameters, ports)
     return {
       filter(request, candidates) {
-        const bound = affinity.boundTo(request)
-        if (bound !== undefined) keepCandidates(candidates, (slot) => ports.endpointOf(slot)?.id === bound, true)
+        const bound = affinity.find(request, candidates)
+        if (bound < 0) return
+        candidates.slots[0] = candidates.slots[bound]!
+        candidates.count = 1
       },
       placed: affinity.placed,
     }

@@ -1,7 +1,7 @@
 import { definePlugin } from '#contracts/plugin.ts'
 import { createSessionAffinity, sessionParameters } from './session-affinity.ts'
 
-/** 1 for the endpoint that the session is bound to, 0 for the others; silent about requests of no bound session. */
+/** 1 for the endpoint that the session is bound to, 0 for the others; silent about requests whose session is bound to none of them. */
 export const sessionAffinityScorer = definePlugin({
   point: 'scorer',
   type: 'session-affinity-scorer',
@@ -13,11 +13,10 @@ export const sessionAffinityScorer = definePlugin({
   create(parameters, ports) {
     const affinity = createSessionAffinity(parameters, ports)
     return {
-      score(request, { slots, count }, out) {
-        const bound = affinity.boundTo(request)
-        for (let i = 0; i < count; i++) {
-          out[i] = bound === undefined ? Number.NaN : ports.endpointOf(slots[i]!)?.id === bound ? 1 : 0
-        }
+      score(request, candidates, out) {
+        const bound = affinity.find(request, candidates)
+        out.fill(bound < 0 ? Number.NaN : 0, 0, candidates.count)
+        if (bound >= 0) out[bound] = 1
       },
       placed: affinity.placed,
     }

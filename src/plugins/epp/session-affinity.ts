@@ -1,7 +1,6 @@
 import { z } from 'zod'
-import type { Placement, PluginPorts, ScheduleRequest } from '#contracts/schedule.ts'
-import { SessionTable } from '#struct/session-table.ts'
-import { hashText } from '#struct/text-hash.ts'
+import type { Candidates, Placement, PluginPorts, ScheduleRequest } from '#contracts/schedule.ts'
+import { SessionPlaces } from '#plugins/session/session-places.ts'
 import { sessionIdOf, sessionSource, tokenEndpoint, tokenHeader, tokenPlacement } from './session-token.ts'
 
 /** Parameters of the session scorer and the session filter. */
@@ -36,8 +35,8 @@ export const sessionParameters = z.strictObject({
 
 /** Which endpoint a request's session is bound to, and the binding of it. */
 export interface SessionAffinity {
-  /** The id of the endpoint; undefined when the request has no session, or one that is not bound. */
-  boundTo(request: ScheduleRequest): string | undefined
+  /** Index of the candidate; -1 when the request has no session, or one that is bound to none of them. */
+  find(request: ScheduleRequest, candidates: Candidates): number
   placed(request: ScheduleRequest, slot: number): Placement | undefined
 }
 
@@ -55,7 +54,12 @@ function byToken(
 ): SessionAffinity {
   const header = encodedEndpointHeaderConfig.header.toLowerCase()
   return {
-    boundTo: ({ headers }) => tokenEndpoint(headers, header),
+    find({ headers }, { slots, count }) {
+      const id = tokenEndpoint(headers, header)
+      if (id === undefined) return -1
+      for (let i = 0; i < count; i++) if (endpointOf(slots[i]!)?.id === id) return i
+      return -1
+    },
     placed(_request, slot) {
       const id = endpointOf(slot)?.id
       return id === undefined ? undefined : tokenPlacement(header, id)
@@ -63,36 +67,13 @@ function byToken(
   }
 }
 
-const markSeed = 0x1b873593
-
 function bySessionId(
   { sessionIdConfig: { sources }, evictionTtlSeconds }: z.infer<typeof sessionParameters>,
-  { endpointOf, sessionMemory }: PluginPorts,
+  ports: PluginPorts,
 ): SessionAffinity {
-  const table = new SessionTable(sessionMemory)
-  const ttlMs = evictionTtlSeconds * 1000
-  const keyOf = ({ headers, model }: ScheduleRequest): string | undefined => {
-    const session = sessionIdOf(headers, sources)
-    return session === undefined ? undefined : `epp\0${model}\0${session}`
-  }
-  const placeOf = (row: number) => ({ row, mark: hashText(endpointOf(row)?.id ?? '', markSeed) })
+  const places = new SessionPlaces({ ttlMs: evictionTtlSeconds * 1000, token: undefined, key: '' }, ports)
   return {
-    boundTo(request) {
-      const key = keyOf(request)
-      const place = key === undefined ? undefined : table.find(key, request.nowMs, ttlMs)
-      // Another endpoint may have got the row since.
-      return place !== undefined && placeOf(place.row).mark === place.mark ? endpointOf(place.row)?.id : undefined
-    },
-    placed(request, slot) {
-      const key = keyOf(request)
-      if (key === undefined) return undefined
-      const place = placeOf(slot)
-      table.bind(key, place, Math.max(request.nowMs, Number.MIN_VALUE))
-      return {
-        ended({ isAnswered }) {
-          if (!isAnswered) table.forget(key, place)
-        },
-      }
-    },
+    find: (request, candidates) => places.find(request, sessionIdOf(request.headers, sources), candidates),
+    placed: (request, slot) => places.placed(request, sessionIdOf(request.headers, sources), slot),
   }
 }

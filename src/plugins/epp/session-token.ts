@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Placement } from '#contracts/schedule.ts'
-import { type HeaderList, headerOf } from '#core/header-list.ts'
+import { cookieOf, type HeaderList, headerOf } from '#core/header-list.ts'
 
 /** Longest session id or token that is looked at; a longer one is none. */
 const maxSessionLength = 1024
@@ -38,16 +38,6 @@ export function sessionIdOf(headers: HeaderList, sources: readonly SessionSource
   for (const source of sources) {
     const id = 'header' in source ? headerOf(headers, source.header.toLowerCase()) : cookieOf(headers, source.cookie)
     if (id !== undefined && id !== '' && id.length <= maxSessionLength) return id
-  }
-  return undefined
-}
-
-function cookieOf(headers: HeaderList, name: string): string | undefined {
-  const cookies = headerOf(headers, 'cookie')
-  if (cookies === undefined) return undefined
-  for (const pair of cookies.split(';')) {
-    const at = pair.indexOf('=')
-    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim()
   }
   return undefined
 }

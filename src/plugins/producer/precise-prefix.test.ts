@@ -52,6 +52,7 @@ class Case {
       body: { slices: [body.subarray(0, 100), body.subarray(100)], bytes: body.length },
       promptSpans: [{ start: before.length, end: before.length + Buffer.byteLength(prompt) }],
       promptBytes: Buffer.byteLength(prompt),
+      cacheSalt: /"cache_salt":"(\w+)"/.exec(more)?.[1],
     })
     const { facts } = this.#ports
     facts.promptTokens = Math.ceil(request.promptBytes / 4)
@@ -151,7 +152,9 @@ test('a salt keeps prompts apart, known or not', () => {
   known.learn()
   known.hold(0, text, 5)
   const salted = ',"cache_salt":"a"'
+  assert.deepEqual(known.ask(text, salted, false), [0, 0, 0])
   assert.deepEqual(known.ask(text, salted), [0, 0, 0])
+  assert.ok((known.ask(text, salted)[0] ?? 0) >= 128, 'until its tokens are known, what was sent there says')
   known.learn()
   known.hold(1, text, 4, 'a')
   assert.deepEqual(known.ask(text, salted), [0, 64, 0])

@@ -13,8 +13,8 @@ import type {
 import { type BlockChain, PrefixIndex, type PrefixMatch, prefixIndexSlots } from '#struct/prefix-index.ts'
 import { numberOf, PromptIdentity } from '#struct/prompt-identity.ts'
 import { chainUnitTokens, TokenChain } from '#struct/token-chain.ts'
+import { changesPrompt } from './changes-prompt.ts'
 import { PrefixProducer } from './prefix.ts'
-import { readSalt } from './read-salt.ts'
 
 /** Prompts that were asked for; the engine is not asked again while they are among these. */
 const keptQuestions = 4096
@@ -47,7 +47,6 @@ class PrecisePrefixProducer implements Producer {
     matched: new Int32Array(prefixIndexSlots),
     inUse: new Int32Array(prefixIndexSlots),
   }
-  #isSalted = false
   /** What to ask when the request that was looked at last is placed. */
   #question: Omit<PromptQuestion, 'slot' | 'body'> | undefined = undefined
 
@@ -64,7 +63,7 @@ class PrecisePrefixProducer implements Producer {
     const exact = this.#exact
     if (exact === undefined || request.promptBytes === 0 || !isAnyTold(exact, candidates)) return
     const known = this.#knownOf(request, exact)
-    if (known === undefined) return this.#doubt(exact, candidates)
+    if (known === undefined) return
     if (known.tokens !== undefined) this.#setPromptTokens(known.tokens, candidates)
     for (let i = 0; i < candidates.count; i++) {
       const units = Math.abs(exact.units[candidates.slots[i]!]!)
@@ -86,12 +85,10 @@ class PrecisePrefixProducer implements Producer {
 
   /** What is known of the prompt's tokens; notes the question where that is not all. */
   #knownOf(request: ScheduleRequest, { prompts }: ExactPorts): Known | undefined {
-    const { body, promptSpans, promptBytes, model, adapter } = request
-    const salt = readSalt(request)
-    this.#isSalted = salt?.cacheSalt !== undefined
-    if (salt === undefined) return undefined
+    const { body, promptSpans, promptBytes, model, adapter, cacheSalt } = request
+    if (changesPrompt(request)) return undefined
     const { hashes, blocks } = this.#approximate.chain
-    this.#salt.start(model, salt.cacheSalt ?? '')
+    this.#salt.start(model, cacheSalt ?? '')
     const { low, high } = this.#salt
     if (this.#starts.length < blocks) this.#starts = new Float64Array(2 * blocks)
     const starts = this.#starts
@@ -105,24 +102,13 @@ class PrecisePrefixProducer implements Producer {
       this.#question = {
         model,
         adapter: adapter < 0 ? '' : model,
-        cacheSalt: salt.cacheSalt,
+        cacheSalt,
         identity,
         starts: starts.slice(0, blocks),
         promptBytes,
       }
     }
     return known
-  }
-
-  /** What was sent there says nothing of a prompt that is kept apart by its salt. */
-  #doubt({ units }: ExactPorts, { slots, count }: Candidates): void {
-    if (!this.#isSalted) return
-    for (let i = 0; i < count; i++) {
-      const slot = slots[i]!
-      if (units[slot] === 0) continue
-      this.#facts.cachedTokens[slot] = 0
-      this.#facts.inUseTokens[slot] = 0
-    }
   }
 
   #setPromptTokens(tokens: number, { slots, count }: Candidates): void {

@@ -44,6 +44,7 @@ export class PrefixProducer implements Producer {
 
   constructor({ facts, prefixMemory }: PluginPorts) {
     this.#facts = facts
+    facts.promptChain = { chain: this.#chain, blockTokens }
     this.#index = new PrefixIndex(prefixMemory ?? prefixIndexMemory({ blocks: ownIndexBlocks, blockTokens }))
   }
 
@@ -52,12 +53,12 @@ export class PrefixProducer implements Producer {
     return this.#chain
   }
 
-  produce({ body, promptSpans, promptBytes, model }: ScheduleRequest, candidates: Candidates): void {
+  produce({ body, promptSpans, promptBytes, model, cacheSalt }: ScheduleRequest, candidates: Candidates): void {
     const chain = this.#chain
     const index = this.#index
     this.#settle(candidates)
-    chain.blocks =
-      promptBytes === 0 ? 0 : this.#hasher.hash(body.slices, promptSpans, this.#saltOf(model), chain.hashes)
+    const salt = cacheSalt === undefined ? this.#saltOf(model) : this.#hasher.saltOf([model, cacheSalt])
+    chain.blocks = promptBytes === 0 ? 0 : this.#hasher.hash(body.slices, promptSpans, salt, chain.hashes)
     const longest = index.match(chain, candidates, this.#match)
     this.#facts.missHash = chain.blocks === 0 ? 0 : chain.hashes[2 * Math.min(longest, chain.blocks - 1)]!
     this.#tell(candidates)

@@ -1,5 +1,5 @@
 import type { Candidates, Placement, PluginPorts, ScheduleRequest } from '#contracts/schedule.ts'
-import { type HeaderList, headerValues } from '#core/header-list.ts'
+import { cookieOf, type HeaderList, headerOf } from '#core/header-list.ts'
 import { SessionTable } from '#struct/session-table.ts'
 import { hashText } from '#struct/text-hash.ts'
 import { SessionTokens } from './session-token.ts'
@@ -108,16 +108,5 @@ function keyOf({ model }: ScheduleRequest, session: string): string {
 
 /** The token that a client brings. */
 function sentToken(headers: HeaderList, { by, name }: { by: 'header' | 'cookie'; name: string }): string | undefined {
-  const [value] = by === 'header' ? headerValues(headers, name) : cookieValues(headers, name)
-  return value
-}
-
-/** Values of a cookie in all `cookie` headers, in order. */
-function cookieValues(headers: HeaderList, name: string): string[] {
-  return headerValues(headers, 'cookie').flatMap((line) =>
-    line.split(';').flatMap((pair) => {
-      const equals = pair.indexOf('=')
-      return equals > 0 && pair.slice(0, equals).trim() === name ? [pair.slice(equals + 1).trim()] : []
-    }),
-  )
+  return by === 'header' ? headerOf(headers, name) : cookieOf(headers, name)
 }

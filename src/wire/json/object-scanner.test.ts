@@ -322,3 +322,43 @@ test('nothing is noted after an error', () => {
     ['a'],
   )
 })
+
+describe('hints', () => {
+  const hints = { keys: new Set(['url', 'image_url']), within: new Set(['a']) }
+  const hinted = (text: string, cut = text.length): boolean => {
+    const scanner = new ObjectScanner(new Set(['a']), hints)
+    const bytes = Buffer.from(text)
+    scanner.push(bytes, 0, cut)
+    scanner.push(bytes, cut, bytes.length)
+    scanner.finish()
+    assert.equal(scanner.error, undefined)
+    return scanner.hinted
+  }
+  const cases: readonly [text: string, hinted: boolean][] = [
+    ['{"a":{"url":1}}', true],
+    ['{"a":[[{"b":{"image_url" : "x"}}]]}', true],
+    ['{"a":{"x":1,"url":1}}', true],
+    ['{"b":{"x":1,"url":1},"a":2}', false],
+    ['{"url":1,"a":[]}', false],
+    ['{"a":["url","image_url",{"b":"url"}]}', false],
+    ['{"a":{"URL":1,"ur":2,"urls":3,"\\"url":4}}', false],
+  ]
+  for (const [text, expected] of cases) {
+    test(text, () => {
+      assert.equal(hinted(text), expected)
+      if (expected) for (let cut = 0; cut < text.length; cut++) assert.ok(hinted(text, cut), `cut at ${cut}`)
+    })
+  }
+
+  test('are forgotten with the object', () => {
+    const scanner = new ObjectScanner(new Set(['a']), hints)
+    for (const [text, expected] of [
+      ['{"a":{"url":1}}', true],
+      ['{"a":{"uri":1}}', false],
+    ] as const) {
+      scanner.reset()
+      scanner.push(Buffer.from(text), 0, text.length)
+      assert.equal(scanner.hinted, expected)
+    }
+  })
+})

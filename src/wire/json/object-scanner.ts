@@ -5,6 +5,14 @@ export interface JsonMember {
   readonly end: number
 }
 
+/** Keys to look out for below the top level. */
+export interface JsonHints {
+  /** In ASCII, at most 32 characters each. */
+  readonly keys: ReadonlySet<string>
+  /** Keys of the top level, among the wanted ones, in whose values they count. */
+  readonly within: ReadonlySet<string>
+}
+
 /** Where and why a text is not one JSON object. */
 export interface JsonError {
   /** Offset of the byte at fault, from the first byte pushed. */
@@ -52,9 +60,15 @@ const backslash = 0x5c
 export class ObjectScanner {
   readonly members: JsonMember[] = []
   error: JsonError | undefined = undefined
+  /** Whether a key may have been one of the hints; never false when one was, written without escapes. */
+  hinted = false
   readonly #wanted: ReadonlySet<string>
   /** The wanted keys by length: most keys have the length of none, or differ in their first byte. */
-  readonly #wantedByLength: readonly string[][]
+  readonly #wantedByLength: readonly (readonly string[])[]
+  readonly #hints: JsonHints
+  readonly #hintsByLength: readonly (readonly string[])[]
+  /** By length: which first bytes (the last five bits of them) hints of that length have. */
+  readonly #hintMasks = new Int32Array(maxWantedLength + 1)
   /** Per open level: 1 for an object, 0 for an array. */
   readonly #levels = new Uint8Array(maxDepth)
   #depth = 0
@@ -72,11 +86,12 @@ export class ObjectScanner {
   #literalAt = 0
 
   /** `wanted` are keys in ASCII, at most 32 characters each. */
-  constructor(wanted: ReadonlySet<string>) {
+  constructor(wanted: ReadonlySet<string>, hints: JsonHints = noHints) {
     this.#wanted = wanted
-    const byLength: string[][] = Array.from({ length: maxWantedLength + 1 }, () => [])
-    for (const key of wanted) byLength[key.length]?.push(key)
-    this.#wantedByLength = byLength
+    this.#wantedByLength = byLength(wanted)
+    this.#hints = hints
+    this.#hintsByLength = byLength(hints.keys)
+    for (const key of hints.keys) this.#hintMasks[key.length]! |= 1 << (key.charCodeAt(0) & 31)
   }
 
   /** True once the object is complete. */
@@ -88,6 +103,7 @@ export class ObjectScanner {
   reset(): void {
     this.members.length = 0
     this.error = undefined
+    this.hinted = false
     this.#depth = 0
     this.#expect = expect.value
     this.#escaped = false
@@ -139,16 +155,20 @@ export class ObjectScanner {
     let pos = from
     let expected = this.#expect
     let isObject = this.#levels[this.#depth - 1] === 1
+    const masks = this.#hintMasks
     while (pos < end) {
       const byte = input[pos++] as number
       if (byte === quote && expected <= expect.key) {
         this.#isKey = expected >= expect.keyOrEnd
+        const start = pos
         const walkEnd = Math.min(end, pos + walkBytes)
         pos = walkedBytes(input, pos, walkEnd)
         if (pos >= walkEnd) {
           this.#expect = expect.inString
           return this.#longString(input, pos, end, base)
         }
+        if (this.#isKey && (((masks[pos - start] as number) >>> ((input[start] as number) & 31)) & 1) === 1)
+          this.#hintAt(input, start, pos)
         pos++
         expected = this.#isKey ? expect.colon : expect.commaOrEnd
       } else if (byte === 0x3a && expected === expect.colon) expected = expect.value
@@ -289,8 +309,18 @@ export class ObjectScanner {
     else {
       this.#expect = expect.colon
       if (this.#depth === 1) this.#keyEnd(input, pos)
+      // Cut between two slices, or long.
+      else this.#hint()
     }
     return pos + 1
+  }
+
+  #hintAt(input: Buffer, from: number, end: number): void {
+    if (!this.hinted && isOneOf(this.#hintsByLength[end - from], input, from)) this.#hint()
+  }
+
+  #hint(): void {
+    if (this.#key !== undefined && this.#hints.within.has(this.#key)) this.hinted = true
   }
 
   /** A top-level key has ended at `pos`: nearly always one in one piece and without escapes. */
@@ -354,6 +384,26 @@ export class ObjectScanner {
   }
 }
 
+const noHints: JsonHints = { keys: new Set(), within: new Set() }
+
+function byLength(keys: ReadonlySet<string>): readonly (readonly string[])[] {
+  const lists: string[][] = Array.from({ length: maxWantedLength + 1 }, () => [])
+  for (const key of keys) lists[key.length]?.push(key)
+  return lists
+}
+
+/** Whether one of `keys`, which are as long as what is looked at, stands at `from`. */
+function isOneOf(keys: readonly string[] | undefined, input: Buffer, from: number): boolean {
+  if (keys === undefined) return false
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] as string
+    let at = 0
+    while (at < key.length && input[from + at] === key.charCodeAt(at)) at++
+    if (at === key.length) return true
+  }
+  return false
+}
+
 function isBlank(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }
@@ -379,8 +429,11 @@ function walkedBytes(input: Buffer, from: number, end: number): number {
   return pos
 }
 
-/** The same in steps of four bytes: a word without quote and backslash is skipped at once. */
-function walkedWords(input: Buffer, from: number, end: number): number {
+/**
+ * Walks a JSON string's bytes from `from`, which is not escaped, to the closing quote, or else to the first unescaped position at
+ * or behind `end`. In steps of four bytes: a word without quote and backslash is skipped at once.
+ */
+export function walkedWords(input: Buffer, from: number, end: number): number {
   const view = new DataView(input.buffer, input.byteOffset, input.length)
   const lastWord = end - 4
   let pos = from
