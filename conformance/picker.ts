@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { Picker } from '#contracts/schedule.ts'
 import { seededRng } from '#core/clock.ts'
+import { rankNext } from '#schedule/ranking.ts'
 import { inputsOf, portsOf } from './plugin-inputs.ts'
 
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
@@ -58,5 +59,25 @@ export function pickerSuite(plugin: PluginDefinition): void {
 
   test(`${plugin.type} picks the same under the same seed`, () => {
     for (const seed of seeds) assert.deepEqual(picksOf(seed, 20), picksOf(seed, 20))
+  })
+
+  test(`${plugin.type} leaves the others to be ranked: none twice, not the one picked, the best of them first`, () => {
+    for (const seed of seeds) {
+      for (const count of [1, 2, 3, 4, 7, 100]) {
+        const { request, candidates } = inputsOf(seed, count)
+        const totals = totalsOf(seed, count)
+        const picker = create(seed)
+        const picked = picker.pick(request, candidates, totals)
+        const { tolerance = 0 } = picker
+        assert.ok(tolerance >= 0 && tolerance <= 1, `${tolerance}`)
+        const { slots } = rankNext(candidates, totals, picked, tolerance)
+        assert.equal(slots.length, Math.min(3, count - 1))
+        assert.equal(new Set([...slots, candidates.slots[picked]]).size, slots.length + 1)
+        const totalOf = (slot: number): number => totals[candidates.slots.indexOf(slot)] ?? Number.NaN
+        const others = totals.filter((_, index) => index !== picked)
+        const [best] = slots
+        if (best !== undefined) assert.ok(totalOf(best) >= Math.max(...others) / (1 + tolerance))
+      }
+    }
   })
 }

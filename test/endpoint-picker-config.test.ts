@@ -381,7 +381,7 @@ schedulingProfiles: [ { name: default, plugins: [ { pluginRef: queue-scorer } ] 
     warnings: [
       "plugins[1].type: 'lora-affinity-scorer' does nothing: it is in no profile",
       "plugins[2].type: 'concurrency-detector' does nothing: it is in no profile, and nothing else here asks whether engines are saturated",
-      'plugins[3].type: one endpoint is picked; a try that fails picks again among the others',
+      'plugins[3].type: one endpoint is picked and three more are ranked behind it, for further tries',
     ],
   },
 ]
@@ -577,7 +577,7 @@ plugins: [ { type: queue-scorer } ]
 schedulingProfiles: [ { name: a, plugins: [] }, { name: b, plugins: [] } ]
 `,
     problems: [
-      'schedulingProfiles[1]: several scheduling profiles need a profile handler that chooses, which this version does not have (give each its own document with a metadata.name, and name it at the model server)',
+      "schedulingProfiles[1]: several scheduling profiles need a profile handler that chooses: 'header-profile-handler' (or give each its own document with a metadata.name, and name it at the model server)",
     ],
   },
   {

@@ -78,9 +78,16 @@ describe('a recorded decision', () => {
 
   test('keeps nothing of the text, of headers or of the session', () => {
     const { decide } = setUp()
-    const { capture } = decide(prompt({ session: 'session-of-somebody', headers: ['authorization', 'Bearer key'] }))
+    const { capture } = decide(
+      prompt({
+        session: 'session-of-somebody',
+        cacheSalt: 'salt-of-somebody',
+        headers: ['authorization', 'Bearer key'],
+      }),
+    )
     const kept = JSON.stringify(capture.record())
-    for (const word of ['said before', 'session-of-somebody', 'Bearer']) assert.ok(!kept.includes(word), word)
+    for (const word of ['said before', 'session-of-somebody', 'salt-of-somebody', 'Bearer'])
+      assert.ok(!kept.includes(word), word)
     assert.equal(capture.record().request.hasSession, true)
   })
 
@@ -197,7 +204,7 @@ describe('what if', () => {
     assert.equal((await planOf('least-request:2,random')).scorers.length, 2)
     await assert.rejects(
       otherProfile('constructor', { own }, {}),
-      /'constructor' is no file, no profile \(there are own, house, balanced\)/,
+      /'constructor' is no file, no profile \(there are own, house, balanced, llm-d, kthena\)/,
     )
   })
 })

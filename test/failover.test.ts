@@ -35,6 +35,7 @@ const request: InferenceRequest = {
   promptBytes: 0,
   maxTokens: undefined,
   session: undefined,
+  cacheSalt: undefined,
 }
 
 const servedModels: Readonly<Record<string, string | undefined>> = {
@@ -70,10 +71,12 @@ function setUp(weights: Readonly<Record<string, number>>, rng: Rng = seededRng(3
     assert.ok(!isRefusal(decision), JSON.stringify(decision))
     const tried: number[] = []
     const path: string[] = []
+    const why: string[] = []
     for (;;) {
       const next = decision.choose(tried)
-      if (isRefusal(next)) return { path, outcome, refusal: next }
+      if (isRefusal(next)) return { path, why, outcome, refusal: next }
       path.push(`${next.endpoint.id} ${next.upstreamModel ?? given.model ?? 'm'}`)
+      why.push(next.decision.text())
       next.lease.release()
       tried.push(next.endpoint.slot)
     }
@@ -94,6 +97,13 @@ describe('a request that its target fails', () => {
       assert.equal(outcome.skippedTargets.length, 2)
       assert.equal(refusal.reason, 'no-endpoint')
     }
+  })
+
+  test('goes to the next best of the decision while that is fresh, and a sibling decides for itself', () => {
+    const { why } = setUp({ a: 1, b: 1 }).walk()
+    const next = 'next best of the try before, retry'
+    assert.deepEqual([why[1], why[3]], [next, next])
+    assert.ok(!why[0]?.includes('next best') && !why[2]?.includes('next best'), why.join('; '))
   })
 
   test('goes to siblings by their weights, and never to one of weight zero', () => {

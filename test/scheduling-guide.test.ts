@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseDocuments } from '#config/load-documents.ts'
 import { translate } from '#controller/translate.ts'
+import { builtInProfiles } from '#plugins/built-in-profiles.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 
@@ -18,6 +19,7 @@ for (const [index, example] of examples.entries()) {
     const result = translate(parseDocuments({ file: 'guide.yaml', text }, { SESSION_SECRET: 'secret' }), {
       plugins,
       defaultProfile,
+      builtInProfiles,
       readFile: () => ({ fails: 'does not exist' }),
       addresses: () => [],
       nowMs: undefined,

@@ -246,6 +246,8 @@ export interface EndpointPlan {
   readonly rank: number | undefined
   readonly role: EndpointRole
   readonly labels: Readonly<Record<string, string>>
+  /** How much it can do compared with the others of its model server, 0.01..100; undefined: 1. */
+  readonly capacity?: number | undefined
 }
 
 /** TLS towards endpoints. */
@@ -308,6 +310,8 @@ export interface KvEventPlan {
   readonly port: number
   /** Where past events can be asked for; undefined: nowhere. */
   readonly replayPort: number | undefined
+  /** Whether the engine is asked for its ports; those here serve where it cannot tell. */
+  readonly discover?: true
 }
 
 /** A scheduling profile: plug-ins by type with their (validated) parameters. */
@@ -317,6 +321,17 @@ export interface ProfilePlan {
   readonly filters: readonly PluginPlan[]
   readonly scorers: readonly (PluginPlan & { readonly weight: number })[]
   readonly picker: PluginPlan
+  /**
+   * Decides, in place of the plug-ins above, which of other profiles place a request. Those above are then the plug-ins of the
+   * first of them.
+   */
+  readonly handler?: HandlerPlan | undefined
+}
+
+/** A profile handler and what it chooses among. */
+export interface HandlerPlan extends PluginPlan {
+  /** By the names that it knows, in its order: profiles of the snapshot, none of which has a handler itself. */
+  readonly profiles: readonly { readonly name: string; readonly profile: string }[]
 }
 
 /** One plug-in of a profile. */

@@ -6,7 +6,7 @@ export type LoadColumn = Exclude<keyof LoadColumns, 'hasAdapter'>
 
 /** A fact that is one number per endpoint. */
 export type FactColumn = {
-  [Key in keyof Facts]: Facts[Key] extends Float64Array ? Key : never
+  [Key in keyof Facts]-?: Facts[Key] extends Float64Array ? Key : never
 }[keyof Facts]
 
 /**
@@ -66,8 +66,12 @@ export interface DecisionHead {
   readonly isProbe: boolean
   /** Undefined when the request was refused. */
   readonly chosen: string | undefined
-  /** The best of the others by total; undefined when there was none. */
+  /** The first of `fallbacks`; undefined when there was none. */
   readonly runnerUp: string | undefined
+  /** Those that would have been picked next, best first; a few at most. */
+  readonly fallbacks: readonly string[]
+  /** The endpoint was taken from the `fallbacks` of the try before, and nothing was scored. */
+  readonly isFallback: boolean
   /** One line. */
   readonly reason: string
   readonly request: RequestRecord
@@ -75,6 +79,7 @@ export interface DecisionHead {
 
 /** The request as plug-ins saw it, less its text. */
 export interface RequestRecord {
+  /** Bytes of text that the prompt counts as: pictures and the like count as the tokens that engines make of them. */
   readonly promptBytes: number
   readonly maxTokens: number | undefined
   readonly stream: boolean
@@ -88,6 +93,17 @@ export interface RequestRecord {
   readonly blockTokens: number
   /** Facts that were written; the others are 0. */
   readonly factsKnown: readonly (keyof Facts)[]
+  /** How much it shares with other prompts; undefined: nobody found out. */
+  readonly promptMarks?: PromptMarks
+}
+
+/** Hashes of how a prompt begins, at some of its blocks (schedule/prompt-marks.ts): equal ones say that all before is equal. */
+export interface PromptMarks {
+  /** Tokens of a block, an estimate. */
+  readonly blockTokens: number
+  readonly blocks: number
+  /** 32 bits each. */
+  readonly hashes: readonly number[]
 }
 
 /** One decision with all its reasons and inputs, as plain data. */

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { LoadColumns } from './load.ts'
-import type { Facts, Filter, Picker, PluginPorts, Producer, Scorer } from './schedule.ts'
+import type { Facts, Filter, Picker, PluginPorts, Producer, ProfileHandler, Scorer } from './schedule.ts'
 
 /** How far a plug-in's behaviour and parameters are settled. */
 export type Stability = 'stable' | 'beta' | 'alpha'
@@ -10,6 +10,7 @@ interface PointTypes {
   readonly filter: Filter
   readonly scorer: Scorer
   readonly picker: Picker
+  readonly 'profile-handler': ProfileHandler
 }
 
 /** Whose names, parameters and formulas a plug-in has; the house's own unless said. */
@@ -38,8 +39,11 @@ export interface PluginDefinition<Point extends ExtensionPoint = ExtensionPoint,
   readonly needsKvEvents?: boolean
   /** Strict schema of its parameters; every parameter has a default. */
   readonly parameters: Schema
-  /** What an operator should be warned of who sets these parameters; undefined: of nothing. */
-  caution?(parameters: z.infer<Schema>): string | undefined
+  /**
+   * What an operator should be warned of who sets these parameters; undefined: of nothing. `profiles` are those that a profile
+   * handler chooses among.
+   */
+  caution?(parameters: z.infer<Schema>, profiles?: readonly string[]): string | undefined
   /** Makes one instance per profile and thread. */
   create(parameters: z.infer<Schema>, ports: PluginPorts): PointTypes[Point]
 }

@@ -1,7 +1,7 @@
 import type { Rng } from '#core/clock.ts'
 import type { EndpointRole } from '#core/endpoint.ts'
 import type { HeaderList } from '#core/header-list.ts'
-import type { Body, Span } from '#core/request.ts'
+import type { Body, PromptSpan } from '#core/request.ts'
 import type { LoadColumns } from './load.ts'
 
 /** What a plug-in may know of a request. */
@@ -13,10 +13,12 @@ export interface ScheduleRequest {
   readonly headers: HeaderList
   /** The body as the client sent it, and where in it the prompt is: for prefix scorers. */
   readonly body: Body
-  readonly promptSpans: readonly Span[]
+  readonly promptSpans: readonly PromptSpan[]
   readonly promptBytes: number
   readonly maxTokens: number | undefined
   readonly session: string | undefined
+  /** What the client keeps its cached prompts apart with: prompts with different ones share nothing. */
+  readonly cacheSalt: string | undefined
   readonly stream: boolean
   /** The profile that places the request, when that is not its model server's. */
   readonly profile?: ProfileChoice | undefined
@@ -69,6 +71,15 @@ export interface Facts {
   /** Tokens in flight at each endpoint, and those that the request would add to them there. */
   readonly inFlightTokens: Float64Array
   readonly requestTokens: Float64Array
+  /** The prompt as a producer has hashed it, for records; undefined: none does. Not for plug-ins. */
+  promptChain?: PromptChain
+}
+
+/** A prompt as hashes of its blocks, each over all that stands before it; two 32-bit words each. Reused by its producer. */
+export interface PromptChain {
+  readonly chain: { readonly hashes: Int32Array; readonly blocks: number }
+  /** Tokens of a block, an estimate. */
+  readonly blockTokens: number
 }
 
 /** What plug-ins may know of an endpoint, beside its load. */
@@ -139,6 +150,34 @@ export interface Scorer extends Listener {
 export interface Picker extends Listener {
   /** Returns an index < candidates.count; count is at least 1. `scores` are weighted sums, all finite. */
   pick(request: ScheduleRequest, candidates: Candidates, scores: Float64Array): number
+  /**
+   * Scores of at least the greatest divided by one more than this are as good as the greatest: for ranking the others behind the
+   * one picked, which the scheduler does. 0 unless given.
+   */
+  readonly tolerance?: number
+}
+
+/** What the profiles of one request have found so far, by their index. Owned by the scheduler, reused per decision. */
+export interface ProfileResults {
+  /** How many have run. */
+  readonly runs: number
+  /** The slot that each picked; `profileResult.none` of one that found no endpoint, `profileResult.notRun` before it has run. */
+  readonly slots: Int32Array
+}
+
+/** What stands in `ProfileResults.slots` in place of a slot. */
+export const profileResult = { none: -1, notRun: -2 } as const
+
+/** Decides which of several profiles place a request, and what becomes of what they find. Keeps nothing of one request. */
+export interface ProfileHandler {
+  /**
+   * Index (in PluginPorts.profiles) of the profile to run next, one that has not run; -1 when enough have run. -1 at once refuses
+   * the request as one that asks for a profile that there is not. Every run looks at all endpoints that the request has not
+   * failed on. A run that makes the request the probe of an ejected endpoint is the last one.
+   */
+  next(request: ScheduleRequest, results: ProfileResults): number
+  /** Index of the profile whose pick serves the request, one that found an endpoint; -1: none does, the request is refused. */
+  primary(request: ScheduleRequest, results: ProfileResults): number
 }
 
 /** A prompt whose tokens are not known. */
@@ -188,6 +227,13 @@ export interface PluginPorts {
   readonly endpointOf: (slot: number) => KnownEndpoint | undefined
   /** Of the profile that the plug-in belongs to. */
   readonly facts: Facts
+  /** Names of the profiles that a profile handler chooses among, in order; undefined for all other plug-ins. */
+  readonly profiles?: readonly string[] | undefined
+  /**
+   * How much each endpoint can do compared with the others, by slot, as the configuration declares it; undefined: nobody has
+   * declared anything, and all are alike.
+   */
+  readonly capacities?: Float64Array | undefined
   /**
    * Memory that all threads share and that outlives reloads, zeroed at first, for an index of prompts; undefined: a producer
    * makes its own.

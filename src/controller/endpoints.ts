@@ -15,6 +15,7 @@ export interface Address {
   readonly rank: number | undefined
   readonly role: EndpointRole
   readonly labels: Readonly<Record<string, string>>
+  readonly capacity?: number | undefined
 }
 
 /**
@@ -32,6 +33,20 @@ export function endpointsOf(address: Address, ranks: number): EndpointPlan[] {
   })
   if (ranks === 1) return [plan(address.rank)]
   return Array.from({ length: ranks }, (_, rank) => plan(rank))
+}
+
+/** What a configuration says of KV events, in either form. */
+interface KvEventsConfig {
+  readonly discover: boolean
+  readonly port: number
+  readonly replayPort?: number | undefined
+}
+
+/** The event plan of an address under what was configured. */
+export function kvEventsOf(config: KvEventsConfig | undefined): Pick<Address, 'kvEvents'> {
+  if (config === undefined) return {}
+  const { discover, port, replayPort } = config
+  return { kvEvents: { port, replayPort, ...(discover ? { discover } : {}) } }
 }
 
 /** The scrape plan of an engine under what was configured; `undefined` asks for the engine's usual page. */

@@ -15,6 +15,8 @@ export interface LoadPorts {
   readonly plugins: readonly PluginDefinition[]
   /** The profile `default` unless the configuration has its own. */
   readonly defaultProfile: ProfilePlan
+  /** Profiles that may be named without being written. */
+  readonly builtInProfiles?: Readonly<Record<string, ProfilePlan>>
   /** Addresses of a DNS name; rejects when they cannot be had. Leave it out to look nothing up. */
   readonly lookup?: (name: string) => Promise<readonly string[]>
   /** Reads a certificate; the file system unless given. */
@@ -59,11 +61,12 @@ export function snapshotOf(
   ports: LoadPorts,
   addresses: (name: string) => readonly string[],
 ): LoadResult {
-  const { plugins, defaultProfile, readFile = readTextFile } = ports
+  const { plugins, defaultProfile, builtInProfiles, readFile = readTextFile } = ports
   const files = new Set(loaded.files)
   const result = translate(loaded, {
     plugins,
     defaultProfile,
+    builtInProfiles,
     env: ports.env,
     addresses,
     nowMs: ports.wallMs?.(),

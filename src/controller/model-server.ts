@@ -6,7 +6,7 @@ import type { EjectionPlan, ModelServerPlan, RetryPlan, Timeouts } from '#config
 import type { EngineName } from '#core/endpoint.ts'
 import { selectedAddresses } from './cluster-endpoints.ts'
 import { ejectionPlanOf } from './ejection-plan.ts'
-import { endpointsOf } from './endpoints.ts'
+import { endpointsOf, kvEventsOf } from './endpoints.ts'
 import { type Findings, warn } from './findings.ts'
 
 const engines: Readonly<Record<ModelServerObject['spec']['inferenceEngine'], EngineName>> = {
@@ -43,8 +43,7 @@ export function translateModelServer(
   const engine = engines[inferenceEngine]
   const usual = scrapeDefaults[engine]
   const scrape = usual === undefined ? undefined : { ...usual, intervalMs: defaultScrapeIntervalMs }
-  const { kvEvents: events } = value.spec
-  const kvEvents = events === undefined ? {} : { kvEvents: { port: events.port, replayPort: events.replayPort } }
+  const kvEvents = kvEventsOf(value.spec.kvEvents)
   const addresses = selectedAddresses(manifest, manifests)
   if (addresses.length === 0) {
     const message = `ModelServer ${key} has no endpoint: no ready Pod or EndpointSlice here carries its labels`

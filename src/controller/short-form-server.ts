@@ -4,7 +4,7 @@ import type { EndpointConfig, ModelConfig } from '#config/schema/model-schema.ts
 import type { EndpointPlan, ModelServerPlan, UpstreamTls } from '#config/snapshot.ts'
 import type { DialectName } from '#core/api.ts'
 import { ejectionPlanOf } from './ejection-plan.ts'
-import { type Address, endpointsOf, scrapePlanOf } from './endpoints.ts'
+import { type Address, endpointsOf, kvEventsOf, scrapePlanOf } from './endpoints.ts'
 import { providerPlan } from './external-model-provider.ts'
 import { below, complain, type Findings, type Spot, warn } from './findings.ts'
 import { pairOf, pemOf, type ReadFile } from './gateway-settings.ts'
@@ -157,12 +157,13 @@ function addressOf(host: string, { config, port, spot }: Item, named: NamedModel
   const scrapeSpot = below(own === undefined ? named.spot : spot, 'scrape')
   const scrape = scrapePlanOf(engine, own ?? inherited, scrapeSpot, findings)
   const kvEvents = kvEventsOf(config?.kvEvents ?? model.kvEvents)
-  const { rank, role = 'both', labels = {} } = config ?? {}
-  return { host, port, engine, scrape, ...kvEvents, rank, role, labels }
+  return { host, port, engine, scrape, ...kvEvents, ...ownOf(config) }
 }
 
-function kvEventsOf(events: EndpointConfig['kvEvents']): Pick<Address, 'kvEvents'> {
-  return events === undefined ? {} : { kvEvents: { port: events.port, replayPort: events.replayPort } }
+/** What only an entry itself says of its endpoints. */
+function ownOf(config: EndpointConfig | undefined): Pick<Address, 'rank' | 'role' | 'labels' | 'capacity'> {
+  const { rank, role = 'both', labels = {}, capacity } = config ?? {}
+  return { rank, role, labels, ...(capacity === undefined ? {} : { capacity }) }
 }
 
 function upstreamTls(model: ModelConfig, isTls: boolean, spot: Spot, ports: ServerPorts): UpstreamTls | undefined {

@@ -402,7 +402,8 @@ test('KV events of a model are those of its endpoints that have none of their ow
     dataParallel: 2
     kvEvents: { replayPort: 6000 }
     endpoints: [http://a:1, { url: http://b:1, kvEvents: { port: 7000 } }]
-  b: { engine: vllm, endpoints: [http://c:1] }`)
+  b: { engine: vllm, endpoints: [http://c:1] }
+  c: { engine: vllm, endpoints: [http://d:1], kvEvents: { discover: true } }`)
   assert.deepEqual(
     modelServers.map((server) => server.endpoints.map(({ id, kvEvents }) => [id, kvEvents])),
     [
@@ -413,6 +414,7 @@ test('KV events of a model are those of its endpoints that have none of their ow
         ['b:1#1', { port: 7000, replayPort: undefined }],
       ],
       [['c:1', undefined]],
+      [['d:1', { port: 5557, replayPort: undefined, discover: true }]],
     ],
   )
 })

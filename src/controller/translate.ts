@@ -6,16 +6,14 @@ import type { ModelServerPlan, ProfilePlan, RoutePlan, Snapshot } from '#config/
 import { type Env, hideValues } from '#config/substitute-env.ts'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import { maxAdapters, maxEndpoints } from '#datastore/endpoint-table.ts'
-import { endpointPickerProfiles } from './epp/endpoint-pickers.ts'
 import { translateProvider } from './external-model-provider.ts'
 import { below, complain, type Findings, type Spot, warn } from './findings.ts'
 import { gatewaySettings, type ReadFile, type ShortFormPart } from './gateway-settings.ts'
 import { translateModelRoute } from './model-route.ts'
 import { translateModelServer } from './model-server.ts'
-import { translateProfile } from './profiles.ts'
+import { namedProfiles, type ProfilePlans, profilesInForce } from './named-profiles.ts'
 import { type AgedRoute, orderRoutes } from './route-order.ts'
-import { routerProfile } from './router-configuration.ts'
-import { checkProfiles, choiceOf, profileOfEnvironment } from './scheduling.ts'
+import { checkProfiles, choiceOf } from './scheduling.ts'
 import {
   checkSplit,
   isOneKind,
@@ -33,6 +31,8 @@ export interface TranslatePorts {
   readonly plugins: readonly PluginDefinition[]
   /** The profile `default` unless the configuration has one of that name. */
   readonly defaultProfile: ProfilePlan
+  /** Profiles that may be named without being written. */
+  readonly builtInProfiles?: ProfilePlans | undefined
   /** Environment variables that stand for settings of other gateways. */
   readonly env?: Env
   /** Reads certificates; absolute paths. */
@@ -84,10 +84,12 @@ function assemble(
   ]
   for (const named of models) if (named.model.split !== undefined) checkSplit(named, models, modelServers, findings)
   const routes = orderRoutes([...modelRoutes(models, findings), ...agedRoutes(documents, manifests, findings)])
-  const named = profilesOf(parts, documents, manifests, ports)
+  const { builtInProfiles = {} } = ports
+  const named = namedProfiles(parts, documents, manifests, ports)
   checkProfiles(models, manifests, named, findings)
-  const scheduling = choiceOf(parts, named, ports.env ?? {}, findings)
-  const snapshot = { version: 0, ...gatewaySettings(parts, ports), routes, modelServers, ...scheduling }
+  const { choice, profiles: all } = choiceOf(parts, named, ports.env ?? {}, findings)
+  const profiles = profilesInForce(all, builtInProfiles, { modelServers, routes, choice })
+  const snapshot = { version: 0, ...gatewaySettings(parts, ports), routes, modelServers, choice, profiles }
   checkNames(routes, adapterPlaces(models, manifests), findings)
   checkCounts(modelServers, snapshot, documents, findings)
   return snapshot
@@ -115,30 +117,6 @@ function agedRoutes(documents: readonly ConfigDocument[], manifests: Manifests, 
     const order = documents.indexOf(manifest.document)
     return { route: translateModelRoute(manifest, manifests, findings), createdMs, resourceVersion, order }
   })
-}
-
-function profilesOf(
-  parts: readonly ShortFormPart[],
-  documents: readonly ConfigDocument[],
-  manifests: Manifests,
-  { plugins, defaultProfile, env = {}, findings }: TranslatePorts & { readonly findings: Findings },
-): Record<string, ProfilePlan> {
-  const named = namedEntries(parts, 'profiles', findings)
-  const entries = named.map(
-    ({ name, spot, value }) => [name, translateProfile(value, { plugins, env, findings }, spot)] as const,
-  )
-  const [first] = documents
-  const start = first === undefined ? undefined : { document: first, path: [] }
-  const router = routerProfile(documents, findings)
-  const fallback = router ?? profileOfEnvironment(env, start, findings) ?? defaultProfile
-  const taken = new Map(named.map(({ name, spot }) => [name, spot]))
-  if (router !== undefined && start !== undefined) for (const name of ['default', 'kthena']) taken.set(name, start)
-  return {
-    default: fallback,
-    ...(router === undefined ? {} : { kthena: router }),
-    ...endpointPickerProfiles(manifests, taken, { plugins, findings }),
-    ...Object.fromEntries(entries),
-  }
 }
 
 /** Where the adapters of each route stand, by the route's name. */

@@ -124,6 +124,12 @@ export const metrics = {
     labels: ['model_server'],
     origin: 'data',
   }),
+  prefixCopies: histogram('infer_gateway_prefix_copies', {
+    help: 'How many endpoints in service had the prefix of a request when it was placed: at least half of what the one with most of it had, as far as the gateway knew. Only requests of whose prompt some endpoint had 1,024 tokens or more are counted.',
+    labels: ['model_server'],
+    buckets: [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64],
+    origin: 'data',
+  }),
   overhead: histogram('infer_gateway_overhead_seconds', {
     help: 'Time a request spent in the gateway: phase before is from the end of its body to the first write upstream, phase after from the end of the answer upstream to the last write to the client.',
     unit: 'seconds',

@@ -65,6 +65,8 @@ export function decisionHead(given: Partial<DecisionHead> = {}): DecisionHead {
     isProbe: false,
     chosen: 'h:1',
     runnerUp: 'h:2',
+    fallbacks: ['h:2'],
+    isFallback: false,
     reason: 'cost 1.00 to 0.40 against h:2',
     request: {
       promptBytes: 4096,

@@ -7,15 +7,13 @@ const unknown = '-'
 
 /** A decision in words, with a table of the candidates: plain text, lines end with a newline. */
 export function renderDecision(record: DecisionRecord): string {
-  const { requestId, attempt, thread, request, reason, chosen, runnerUp } = record
+  const { requestId, attempt, thread, request, reason, chosen } = record
   const lines = [
     `Request ${requestId}${attempt > 1 ? `, try ${attempt}` : ''} at ${timeText(record.atWallMs)}, thread ${thread}`,
     `  Model '${record.model}' on model server ${record.modelServer} (${count(record.endpoints, 'endpoint')}), profile '${record.profile}'.`,
     `  ${requestText(request)}`,
     '',
-    chosen === undefined
-      ? 'No endpoint was picked.'
-      : `${chosen} was picked${runnerUp === undefined ? '' : `, ${runnerUp} came second`}.`,
+    chosen === undefined ? 'No endpoint was picked.' : `${chosen} was picked${secondText(record)}.`,
     `  Why: ${reason}.`,
     ...stageLines(record),
     '',
@@ -37,6 +35,12 @@ export function renderDecisions(heads: readonly DecisionHead[]): string {
     head.reason,
   ])
   return `${aligned([['time', 'request', 'model server', 'profile', 'pick', 'why'], ...rows]).join('\n')}\n`
+}
+
+/** Who came behind the one picked. */
+function secondText({ fallbacks: [second, ...others] }: DecisionRecord): string {
+  if (second === undefined) return ''
+  return `, ${second} came second${others.length === 0 ? '' : `, then ${others.join(', ')}`}`
 }
 
 function requestText(request: DecisionRecord['request']): string {
@@ -76,13 +80,13 @@ function stageLines({ tried, filters, candidates, picker, scorers }: DecisionRec
 
 const maxNames = 20
 
-function columnsOf({ scorers, request, chosen, runnerUp }: DecisionRecord): Column[] {
+function columnsOf({ scorers, request, chosen, fallbacks }: DecisionRecord): Column[] {
   const loads =
     (name: keyof CandidateRecord['loads']) =>
     (one: CandidateRecord): string =>
       number(one.loads[name])
   const all: Column[] = [
-    ['', ({ endpoint }) => (endpoint === chosen ? '>' : endpoint === runnerUp ? '2' : ' ')],
+    ['', ({ endpoint }) => (endpoint === chosen ? '>' : placeOf(endpoint, fallbacks))],
     ['endpoint', ({ endpoint }) => endpoint],
     ['total', ({ total, removedBy }) => (removedBy === undefined ? number(total) : `out: ${removedBy}`)],
     ...scorers.map(
@@ -107,6 +111,12 @@ function columnsOf({ scorers, request, chosen, runnerUp }: DecisionRecord): Colu
     ...(request.hasAdapter ? [['adapter', ({ hasAdapter }) => (hasAdapter ? 'loaded' : 'no')] satisfies Column] : []),
   ]
   return all
+}
+
+/** `2` for the one that came second, and so on. */
+function placeOf(endpoint: string, fallbacks: readonly string[]): string {
+  const at = fallbacks.indexOf(endpoint)
+  return at < 0 ? ' ' : String(at + 2)
 }
 
 /** The candidates: the one picked, then by total, then those removed; columns in which nothing is known are left out. */

@@ -65,6 +65,9 @@ class OutcomeRecorder implements Recorder {
   readonly #realized = createChildCache((server) =>
     this.#columns.counter(metrics.prefixRealized, { model_server: server }),
   )
+  readonly #copies = createChildCache((server) =>
+    this.#columns.histogram(metrics.prefixCopies, { model_server: server }),
+  )
   readonly #inFlight = createChildCache((model) => this.#columns.gauge(metrics.requestsInFlight, { model }))
   readonly #fixed: FixedChildren
 
@@ -128,10 +131,11 @@ class OutcomeRecorder implements Recorder {
     }
   }
 
-  #recordLocality({ modelServer, reachableTokens, realizedTokens }: Outcome): void {
+  #recordLocality({ modelServer, reachableTokens, realizedTokens, prefixCopies }: Outcome): void {
     const label = this.#labels.modelServerLabel(modelServer ?? '')
     this.#reachable.get(label).add(reachableTokens)
     this.#realized.get(label).add(realizedTokens)
+    if (prefixCopies > 0) this.#copies.get(label).observe(prefixCopies)
   }
 
   /** The maps are keyed by what the outcome says where that is bounded, so that a hit makes no string. */

@@ -9,12 +9,14 @@ export type ChooseProfile = (headers: HeaderList) => ProfileChoice | Refusal | u
 
 const profileHeader = 'x-infer-profile'
 const strategyHeader = 'routing-strategy'
+/** AIBrix's name for it, where it gives way to `routing-strategy` (aibrix-and-others.md A2.1, A6.2). */
+const aibrixProfileHeader = 'config-profile'
 
 /** Lists of strategies whose reading is remembered: few are in use, but a client may send whatever it likes. */
 const maxRemembered = 256
 
 /**
- * Compiles what requests may choose. `x-infer-profile` goes before `routing-strategy`. A header that the configuration
+ * Compiles what requests may choose. `x-infer-profile` goes before `routing-strategy`, and that before `config-profile`. A header that the configuration
  * does not allow means nothing, as with every control header of the gateway: a client that is none of ours must not get
  * a 400 for a header that its own infrastructure has put there. One that is allowed and asks for something else than it
  * may is refused: the client means us, and would otherwise believe that it got what it asked for.
@@ -30,11 +32,15 @@ export function compileChoice({ profiles, strategies, strategyProfile }: ChoiceP
     byText.set(text, choice)
     return choice
   }
+  const chooseName = (headers: HeaderList, header: string): ProfileChoice | Refusal | undefined => {
+    const name = profiles.length === 0 ? '' : (headerOf(headers, header) ?? '')
+    return name === '' ? undefined : (byName.get(name) ?? noProfile(header, name, profiles))
+  }
   return (headers) => {
-    const name = profiles.length === 0 ? '' : (headerOf(headers, profileHeader) ?? '')
-    if (name !== '') return byName.get(name) ?? noProfile(name, profiles)
+    const named = chooseName(headers, profileHeader)
+    if (named !== undefined) return named
     const text = strategies.length === 0 ? '' : (headerOf(headers, strategyHeader) ?? '')
-    return text === '' ? undefined : chooseStrategy(text)
+    return text === '' ? chooseName(headers, aibrixProfileHeader) : chooseStrategy(text)
   }
 }
 
@@ -53,9 +59,9 @@ function strategyChoice(
 
 const shownCharacters = 63
 
-function noProfile(name: string, profiles: readonly string[]): Refusal {
+function noProfile(header: string, name: string, profiles: readonly string[]): Refusal {
   const message = `No profile '${name.slice(0, shownCharacters)}' can be chosen. Those that can: ${profiles.join(', ')}.`
-  return refuse('unknown-profile', message, { param: profileHeader })
+  return refuse('unknown-profile', message, { param: header })
 }
 
 function noStrategy(fails: string, allowed: ChoicePlan['strategies']): Refusal {

@@ -7,6 +7,8 @@ import { adapterIdOf } from '#datastore/adapter-ids.ts'
 import type { Destination } from '#proxy/destination.ts'
 import type { RouteResult } from '#route/compile-rule.ts'
 import { drawSibling } from '#route/draw-target.ts'
+import type { DecisionCapture } from '#schedule/decision-capture.ts'
+import type { EndpointPick } from '#schedule/scheduler.ts'
 import type { Recording } from './decision-log.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -31,6 +33,8 @@ export class Decision {
   readonly #ports: DecidePorts
   #route: RouteResult
   #asked: ScheduleRequest
+  /** What the try before came to, while it is of the same model server. */
+  #previous: EndpointPick | undefined = undefined
 
   constructor(runtime: Runtime, route: RouteResult, asked: ScheduleRequest, ports: DecidePorts) {
     this.#runtime = runtime
@@ -44,20 +48,33 @@ export class Decision {
     return this.#ports.recording?.explained
   }
 
-  /** The best endpoint but for the slots in `tried`, reserved in the same step. Once per try. */
+  /**
+   * The best endpoint but for the slots in `tried`, reserved in the same step; after a failure the next best one, as long as
+   * that decision holds. Once per try.
+   */
   choose(tried: readonly number[]): Destination | Refusal {
     if (tried.length > 0) this.#prepareRetry(tried)
     const { outcome, recording } = this.#ports
     const capture = recording?.capture(this.#asked)
-    const pick = this.#runtime.scheduler.pick(this.#route.modelServer, this.#asked, tried, capture)
+    const pick = this.#pick(tried, capture)
     if (capture !== undefined) recording?.keep(capture)
+    this.#previous = isRefusal(pick) ? undefined : pick
     if (isRefusal(pick)) return pick
     const { modelServer, endpoint, lease, decision } = pick
     outcome.scorerFallback ??= decision.fallback
     outcome.reachableTokens = pick.reachableTokens
     outcome.realizedTokens = pick.realizedTokens
+    outcome.prefixCopies = pick.prefixCopies
     const { upstreamModel } = this.#route
     return { modelServer, endpoint, lease, decision, upstreamModel, explained: this.explained }
+  }
+
+  #pick(tried: readonly number[], capture: DecisionCapture | undefined): EndpointPick | Refusal {
+    const { scheduler } = this.#runtime
+    const previous = tried.length > 0 ? this.#previous : undefined
+    return previous === undefined
+      ? scheduler.pick(this.#route.modelServer, this.#asked, tried, capture)
+      : scheduler.pickNext(previous, this.#asked, tried, capture)
   }
 
   /**
@@ -75,6 +92,7 @@ export class Decision {
       if (sibling === undefined) continue
       outcome.skippedTargets = [...outcome.skippedTargets, this.#route.modelServer]
       this.#route = sibling
+      this.#previous = undefined
       this.#asked = { ...this.#asked, model: sibling.engineModel }
       return
     }
@@ -102,6 +120,7 @@ export function decide(request: InferenceRequest, runtime: Runtime, ports: Decid
     promptBytes: request.promptBytes,
     maxTokens: request.maxTokens,
     session: runtime.sessionOf(route.sessions)(request),
+    cacheSalt: request.cacheSalt,
     stream: request.stream,
     profile: chosen ?? route.profile,
     nowMs: clock.nowMs(),

@@ -1,5 +1,5 @@
 import type { SessionSource } from '#config/snapshot.ts'
-import { type HeaderList, headerOf, headerValues } from '#core/header-list.ts'
+import { cookieOf, type HeaderList, headerOf } from '#core/header-list.ts'
 import type { InferenceRequest } from '#core/request.ts'
 
 /** Finds the session of a request; undefined when it has none. */
@@ -44,16 +44,6 @@ function readerOf({ from, name }: SessionSource): SessionOf {
     default:
       return ({ session }) => session
   }
-}
-
-function cookieOf(headers: HeaderList, name: string): string | undefined {
-  for (const line of headerValues(headers, 'cookie')) {
-    for (const pair of line.split(';')) {
-      const equals = pair.indexOf('=')
-      if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
-    }
-  }
-  return undefined
 }
 
 function queryOf(target: string, name: string): string | undefined {

@@ -2,6 +2,9 @@ import type { PluginDefinition } from '#contracts/plugin.ts'
 import { aibrixStrategies } from './aibrix/strategies.ts'
 import { eppPlugins } from './epp/epp-plugins.ts'
 import { usable } from './filter/usable.ts'
+import { headerProfileHandler } from './handler/header-profile-handler.ts'
+import { inTurnProfileHandler } from './handler/in-turn-profile-handler.ts'
+import { singleProfileHandler } from './handler/single-profile-handler.ts'
 import { kthenaPlugins } from './kthena/kthena-plugins.ts'
 import { maxScore } from './picker/max-score.ts'
 import { nearBest } from './picker/near-best.ts'
@@ -31,6 +34,9 @@ export const plugins: readonly PluginDefinition[] = [
   random,
   weightedRandom,
   sessionAffinity,
+  inTurnProfileHandler,
+  singleProfileHandler,
+  headerProfileHandler,
   ...eppPlugins,
   ...kthenaPlugins,
   ...aibrixStrategies,

@@ -78,6 +78,7 @@ export function scheduleRequest(given: Partial<ScheduleRequest> = {}): ScheduleR
     promptBytes: 0,
     maxTokens: undefined,
     session: undefined,
+    cacheSalt: undefined,
     stream: true,
     nowMs: 1_000_000,
     ...given,

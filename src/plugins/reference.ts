@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { ExtensionPoint, Origin, PluginDefinition } from '#contracts/plugin.ts'
+import { builtInProfiles, builtInSummaries } from './built-in-profiles.ts'
 import { defaultProfile } from './default-profile.ts'
 import { plugins } from './index.ts'
 
@@ -7,7 +8,7 @@ const introduction = `# Plug-ins
 
 What scheduling profiles are made of. For each request the filters of the profile, in their order, drop endpoints that must not serve
 it; each scorer gives those left a score from 0 to 1; the picker chooses one by the sum of the scores times their
-weights. A scorer without an opinion about an endpoint counts as the mean of its other scores, and one without any
+weights. Producers find out before what the others read. A scorer without an opinion about an endpoint counts as the mean of its other scores, and one without any
 opinion is left out.
 
 A parameter that is not given has its default; an unknown parameter is an error.`
@@ -17,6 +18,7 @@ const points: readonly { readonly point: ExtensionPoint; readonly title: string 
   { point: 'filter', title: 'Filters' },
   { point: 'scorer', title: 'Scorers' },
   { point: 'picker', title: 'Pickers' },
+  { point: 'profile-handler', title: 'Profile handlers' },
 ]
 
 /** Whose plug-ins, with what is true of all of them; the house's own first. */
@@ -44,7 +46,7 @@ export function renderPluginReference(): string {
       return [title, ...(index === 0 && note !== undefined ? [note] : []), body].join('\n\n')
     })
   })
-  return `${[introduction, renderDefaultProfile(), ...sections].join('\n\n')}\n`
+  return `${[introduction, renderDefaultProfile(), renderBuiltInProfiles(), ...sections].join('\n\n')}\n`
 }
 
 function renderDefaultProfile(): string {
@@ -55,6 +57,17 @@ function renderDefaultProfile(): string {
     `| picker | \`${picker.type}\` | |`,
   ]
   return `## The default profile\n\n| point | plug-in | weight |\n|---|---|---|\n${rows.join('\n')}`
+}
+
+function renderBuiltInProfiles(): string {
+  const rows = Object.entries(builtInProfiles).map(([name, { filters, scorers, picker }]) => {
+    const summary = builtInSummaries[name as keyof typeof builtInSummaries]
+    const weighted = scorers.map(({ type, weight }) => `${code(type)} ${weight}`).join(', ')
+    return `| ${code(name)} | ${filters.map(({ type }) => code(type)).join(', ')} | ${weighted} | ${code(picker.type)} | ${summary} |`
+  })
+  const head = '| profile | filters | scorers and weights | picker | |\n|---|---|---|---|---|'
+  const note = 'May be named without being written; a profile of the configuration with the same name goes before them.'
+  return `## Built-in profiles\n\n${note}\n\n${[head, ...rows].join('\n')}`
 }
 
 function renderPlugin({ type, stability, summary, reads, parameters }: PluginDefinition): string {

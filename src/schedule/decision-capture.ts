@@ -6,11 +6,13 @@ import type {
   FactColumn,
   LeftOut,
   LoadColumn,
+  PromptMarks,
 } from '#contracts/decision-record.ts'
 import type { Candidates, Facts, ScheduleRequest } from '#contracts/schedule.ts'
 import { health } from '#core/endpoint.ts'
 import { type ReasonParts, reasonOf } from './decision-reason.ts'
 import type { DecisionRecorder, PickedStage, ScoredStage } from './explain.ts'
+import { marksOf } from './prompt-marks.ts'
 
 /** Whose decision it is. */
 export interface CaptureAsk {
@@ -76,6 +78,45 @@ const bytesPerId = 64
 const nothing = new Int32Array(0)
 const noNumbers = new Float64Array(0)
 
+/** What one profile has made of the request. */
+interface Run {
+  readonly profile: string
+  slots: Int32Array
+  numbers: Float64Array
+  facts: Pick<Facts, keyof typeof noScalars>
+  factsKnown: readonly (keyof Facts)[]
+  marks: PromptMarks | undefined
+  readonly filters: { readonly type: string; readonly left: Int32Array }[]
+  readonly scorers: { readonly type: string; readonly weight: number; readonly opinions: Float64Array }[]
+  left: Int32Array
+  totals: Float64Array
+  picker: string | undefined
+  chosen: number
+  fallbacks: readonly number[]
+  isProbe: boolean
+  isFallback: boolean
+}
+
+function emptyRun(profile: string): Run {
+  return {
+    profile,
+    slots: nothing,
+    numbers: noNumbers,
+    facts: noScalars,
+    factsKnown: [],
+    marks: undefined,
+    filters: [],
+    scorers: [],
+    left: nothing,
+    totals: noNumbers,
+    picker: undefined,
+    chosen: -1,
+    fallbacks: [],
+    isProbe: false,
+    isFallback: false,
+  }
+}
+
 /**
  * Keeps one decision as the numbers it was made from: to take it costs a copy of them, and words and records are made when
  * somebody asks. Use a new one for each decision.
@@ -84,26 +125,19 @@ export class DecisionCapture implements DecisionRecorder {
   readonly #ask: CaptureAsk
   readonly #request: ScheduleRequest
   #modelServer = ''
-  #profile = ''
   #endpoints: DecidedFor['endpoints'] = []
   #idBySlot: ReadonlyMap<number, string> | undefined = undefined
-  #slots: Int32Array = nothing
-  #numbers: Float64Array = noNumbers
-  #facts: Pick<Facts, keyof typeof noScalars> = noScalars
-  #factsKnown: readonly (keyof Facts)[] = []
-  readonly #filters: { readonly type: string; readonly left: Int32Array }[] = []
-  readonly #scorers: { readonly type: string; readonly weight: number; readonly opinions: Float64Array }[] = []
-  #left: Int32Array = nothing
-  #totals: Float64Array = noNumbers
-  #picker: string | undefined = undefined
-  #chosen = -1
-  #isProbe = false
+  /** The run under way, or the one that serves the request. */
+  #run: Run = emptyRun('')
+  /** Runs of other profiles before it. */
+  readonly #earlier: Run[] = []
   readonly #hasSession: boolean
 
   constructor(ask: CaptureAsk, request: ScheduleRequest) {
     this.#ask = ask
     // The prompt and what else the client sent must not live as long as this does.
-    this.#request = { ...request, headers: [], body: { slices: [], bytes: 0 }, promptSpans: [], session: undefined }
+    const body = { slices: [], bytes: 0 }
+    this.#request = { ...request, headers: [], body, promptSpans: [], session: undefined, cacheSalt: undefined }
     this.#hasSession = request.session !== undefined
   }
 
@@ -120,29 +154,32 @@ export class DecisionCapture implements DecisionRecorder {
   }
 
   get profile(): string {
-    return this.#profile
+    return this.#run.profile
   }
 
   /** Id of the endpoint picked; undefined when the request was refused. */
   get chosen(): string | undefined {
-    return this.#ids.get(this.#chosen)
+    return this.#ids.get(this.#run.chosen)
   }
 
   /** Candidates that a record of it has. */
   get candidates(): number {
-    return this.#slots.length
+    return this.#run.slots.length
   }
 
   /** Memory that it keeps, about. */
   get bytes(): number {
-    const scored = this.#scorers.length * this.#left.length * 8 + this.#filters.length * this.#slots.length * 4
-    return ownBytes + this.#numbers.byteLength + scored + this.#endpoints.length * bytesPerId
+    const { scorers, filters, left, slots, numbers, marks } = this.#run
+    const scored = scorers.length * left.length * 8 + filters.length * slots.length * 4
+    const marked = (marks?.hashes.length ?? 0) * 8
+    return ownBytes + numbers.byteLength + scored + marked + this.#endpoints.length * bytesPerId
   }
 
   began(modelServer: DecidedFor, candidates: Candidates, profile = modelServer.profile): void {
+    if (this.#modelServer !== '') this.#earlier.push(this.#run)
     this.#modelServer = modelServer.key
-    this.#profile = profile
     this.#endpoints = modelServer.endpoints
+    const run = emptyRun(profile)
     const { count, loads } = candidates
     const slots = candidates.slots.slice(0, count)
     const numbers = new Float64Array(count * width)
@@ -155,41 +192,59 @@ export class DecisionCapture implements DecisionRecorder {
     for (let i = 0; i < asking; i++) {
       numbers[i * width + adapterAt] = loads.hasAdapter(slots[i]!, adapter) ? 1 : 0
     }
-    this.#slots = slots
-    this.#left = slots
-    this.#numbers = numbers
+    run.slots = slots
+    run.left = slots
+    run.numbers = numbers
+    this.#run = run
   }
 
   produced(facts: Facts, known: readonly (keyof Facts)[]): void {
+    const run = this.#run
     const { promptTokens, missHash, totalBlocks, blockTokens } = facts
-    this.#facts = { promptTokens, missHash, totalBlocks, blockTokens }
-    this.#factsKnown = known
-    const slots = this.#slots
+    run.facts = { promptTokens, missHash, totalBlocks, blockTokens }
+    run.factsKnown = known
+    run.marks = facts.promptChain === undefined ? undefined : marksOf(facts.promptChain)
+    const { slots, numbers } = run
     for (let column = 0; column < factColumns.length; column++) {
       const name = factColumns[column]!
       if (!known.includes(name)) continue
       const values = facts[name]
-      for (let i = 0; i < slots.length; i++) this.#numbers[i * width + factsAt + column] = values[slots[i]!]!
+      for (let i = 0; i < slots.length; i++) numbers[i * width + factsAt + column] = values[slots[i]!]!
     }
   }
 
   filtered(type: string, candidates: Candidates): void {
-    if (candidates.count !== this.#left.length) this.#left = candidates.slots.slice(0, candidates.count)
-    this.#filters.push({ type, left: this.#left })
+    const run = this.#run
+    if (candidates.count !== run.left.length) run.left = candidates.slots.slice(0, candidates.count)
+    run.filters.push({ type, left: run.left })
     if (type === 'probe') {
-      this.#isProbe = true
-      this.#chosen = candidates.slots[0] ?? -1
+      run.isProbe = true
+      run.chosen = candidates.slots[0] ?? -1
     }
   }
 
   scored({ type, weight, candidates, opinions }: ScoredStage): void {
-    this.#scorers.push({ type, weight, opinions: opinions.slice(0, candidates.count) })
+    this.#run.scorers.push({ type, weight, opinions: opinions.slice(0, candidates.count) })
   }
 
-  picked({ type, candidates, totals, index }: PickedStage): void {
-    this.#picker = type
-    this.#totals = totals.slice(0, candidates.count)
-    this.#chosen = candidates.slots[index] ?? -1
+  picked({ type, candidates, totals, index, fallbacks }: PickedStage): void {
+    const run = this.#run
+    run.picker = type
+    run.totals = totals.slice(0, candidates.count)
+    run.chosen = candidates.slots[index] ?? -1
+    run.fallbacks = fallbacks
+  }
+
+  tookNext(slot: number, fallbacks: readonly number[]): void {
+    const run = this.#run
+    run.isFallback = true
+    run.chosen = slot
+    run.fallbacks = fallbacks
+  }
+
+  settled(profile: string): void {
+    this.#run = [this.#run, ...this.#earlier].find((run) => run.profile === profile) ?? this.#run
+    this.#earlier.length = 0
   }
 
   /** Number of an endpoint in the order of the configuration, from 1. */
@@ -215,41 +270,45 @@ export class DecisionCapture implements DecisionRecorder {
   }
 
   #parts(): ReasonParts {
-    const runnerUp = this.#runnerUp()
+    const run = this.#run
+    const runnerUp = run.fallbacks[0] ?? -1
     const { promptBytes, maxTokens, stream, adapter, model } = this.#request
-    const present = new Set(this.#slots)
+    const present = new Set(this.#run.slots)
     return {
       ...this.#ask,
       model,
       modelServer: this.#modelServer,
-      profile: this.#profile,
+      profile: this.#run.profile,
       endpoints: this.#ids.size,
       tried: [...this.#ids].filter(([slot]) => !present.has(slot)).map(([, id]) => id),
       filters: this.#removed().map(({ type, slots }) => ({ type, removed: slots.map((slot) => this.#idOf(slot)) })),
-      scorers: this.#scorers.map(({ type, weight }) => ({ type, weight })),
-      picker: this.#picker,
-      isProbe: this.#isProbe,
+      scorers: this.#run.scorers.map(({ type, weight }) => ({ type, weight })),
+      picker: this.#run.picker,
+      isProbe: this.#run.isProbe,
       chosen: this.chosen,
       runnerUp: this.#ids.get(runnerUp),
+      fallbacks: run.fallbacks.map((slot) => this.#idOf(slot)),
+      isFallback: run.isFallback,
       request: {
         promptBytes,
         maxTokens,
         stream,
         hasSession: this.#hasSession,
         hasAdapter: adapter >= 0,
-        ...this.#facts,
-        factsKnown: this.#factsKnown,
+        ...this.#run.facts,
+        factsKnown: this.#run.factsKnown,
+        ...(run.marks === undefined ? {} : { promptMarks: run.marks }),
       },
-      chosenCandidate: this.#candidateOf(this.#chosen),
+      chosenCandidate: this.#candidateOf(this.#run.chosen),
       runnerUpCandidate: this.#candidateOf(runnerUp),
-      compared: this.#left.length,
+      compared: this.#run.left.length,
     }
   }
 
   /** Who was removed by each filter. */
   #removed(): { readonly type: string; readonly slots: readonly number[] }[] {
-    let before: Int32Array = this.#slots
-    return this.#filters.map(({ type, left }) => {
+    let before: Int32Array = this.#run.slots
+    return this.#run.filters.map(({ type, left }) => {
       const kept = new Set(left)
       const slots = left.length === before.length ? [] : [...before].filter((slot) => !kept.has(slot))
       before = left
@@ -257,26 +316,16 @@ export class DecisionCapture implements DecisionRecorder {
     })
   }
 
-  #runnerUp(): number {
-    let best = -1
-    let most = Number.NEGATIVE_INFINITY
-    for (let i = 0; i < this.#totals.length; i++) {
-      const slot = this.#left[i]!
-      if (slot === this.#chosen || !(this.#totals[i]! > most)) continue
-      most = this.#totals[i]!
-      best = slot
-    }
-    return best
-  }
-
   #candidates(): CandidateRecord[] {
     const removedBy = new Map(this.#removed().flatMap(({ type, slots }) => slots.map((slot) => [slot, type] as const)))
     const means = this.#means()
-    return Array.from(this.#slots, (slot, row) => this.#candidate(slot, row, { removedBy: removedBy.get(slot), means }))
+    return Array.from(this.#run.slots, (slot, row) =>
+      this.#candidate(slot, row, { removedBy: removedBy.get(slot), means }),
+    )
   }
 
   #candidateOf(slot: number): CandidateRecord | undefined {
-    const row = this.#slots.indexOf(slot)
+    const row = this.#run.slots.indexOf(slot)
     return row < 0 ? undefined : this.#candidate(slot, row, { removedBy: undefined, means: this.#means() })
   }
 
@@ -285,9 +334,9 @@ export class DecisionCapture implements DecisionRecorder {
     row: number,
     { removedBy, means }: { readonly removedBy: string | undefined; readonly means: readonly number[] },
   ): CandidateRecord {
-    const at = this.#totals.length === 0 ? -1 : this.#left.indexOf(slot)
+    const at = this.#run.totals.length === 0 ? -1 : this.#run.left.indexOf(slot)
     const { nowMs } = this.#request
-    const value = (name: LoadColumn): number => this.#numbers[row * width + loadColumns.indexOf(name)] ?? Number.NaN
+    const value = (name: LoadColumn): number => this.#run.numbers[row * width + loadColumns.indexOf(name)] ?? Number.NaN
     const age = (atMs: number): number | null => (atMs > 0 ? Math.max(0, nowMs - atMs) : null)
     const {
       reportedAtMs: _r,
@@ -303,23 +352,24 @@ export class DecisionCapture implements DecisionRecorder {
       slot,
       removedBy,
       leftOut: removedBy === undefined ? undefined : leftOutOf(removedBy, value('health'), value('ejected')),
-      scores: at < 0 ? [] : this.#scorers.map(({ opinions }) => opinionOf(opinions[at])),
-      weighted: at < 0 ? [] : this.#scorers.map(({ opinions, weight }, s) => weight * counted(opinions[at], means[s])),
-      total: at < 0 ? null : numberOrNull(this.#totals[at] ?? Number.NaN),
+      scores: at < 0 ? [] : this.#run.scorers.map(({ opinions }) => opinionOf(opinions[at])),
+      weighted:
+        at < 0 ? [] : this.#run.scorers.map(({ opinions, weight }, s) => weight * counted(opinions[at], means[s])),
+      total: at < 0 ? null : numberOrNull(this.#run.totals[at] ?? Number.NaN),
       reportAgeMs: age(value('reportedAtMs')),
       observedAgeMs: age(value('observedAtMs')),
       restMs: Math.max(0, value('restUntilMs') - nowMs),
       loads,
-      hasAdapter: this.#numbers[row * width + adapterAt] === 1,
+      hasAdapter: this.#run.numbers[row * width + adapterAt] === 1,
       facts: Object.fromEntries(
-        factColumns.map((name, column) => [name, this.#numbers[row * width + factsAt + column] ?? 0]),
+        factColumns.map((name, column) => [name, this.#run.numbers[row * width + factsAt + column] ?? 0]),
       ) as Record<FactColumn, number>,
     }
   }
 
   /** Mean of the opinions by scorer, which counts for those without; 0 when nobody has one. */
   #means(): number[] {
-    return this.#scorers.map(({ opinions }) => {
+    return this.#run.scorers.map(({ opinions }) => {
       const given = opinions.filter((opinion) => opinion >= 0 && opinion <= 1)
       return given.length === 0 ? 0 : given.reduce((sum, opinion) => sum + opinion, 0) / given.length
     })

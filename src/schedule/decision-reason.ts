@@ -16,6 +16,7 @@ export function reasonOf(parts: ReasonParts, nameOf: (endpoint: string) => strin
   const { chosenCandidate: chosen, runnerUpCandidate: other, compared, endpoints, isProbe } = parts
   if (chosen === undefined) return `refused: ${whyNobody(parts)}`
   if (isProbe) return 'the probe of an endpoint that was ejected'
+  if (parts.isFallback) return 'the next best of the decision for the try before, which is still what it was'
   if (other === undefined) {
     if (endpoints === 1) return 'the model server has no other endpoint'
     return compared > 1 ? 'nothing was compared' : `the only one of ${endpoints} left: ${whoLeft(parts)}`

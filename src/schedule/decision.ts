@@ -16,6 +16,8 @@ export class Decision {
   readonly ejected: number
   /** The request probes an ejected endpoint. */
   readonly isProbe: boolean
+  /** The endpoint was the next best of the decision for the try before. */
+  readonly isFallback: boolean
 
   constructor(lead: Lead, counts: DecisionCounts) {
     this.scorer = lead.scorer
@@ -26,12 +28,14 @@ export class Decision {
     this.tried = counts.tried
     this.ejected = counts.ejected
     this.isProbe = counts.isProbe
+    this.isFallback = counts.isFallback === true
   }
 
   /** One short line for the access log: `least-request 0.93 of 3`. */
   text(): string {
     if (this.isProbe) return 'probe of an ejected endpoint'
     const suffix = `${this.ejected > 0 ? `, ${this.ejected} ejected` : ''}${this.tried > 0 ? ', retry' : ''}`
+    if (this.isFallback) return `next best of the try before${suffix}`
     if (this.candidates === 1)
       return `${this.endpoints === 1 ? 'only one' : `only 1 of ${this.endpoints} left`}${suffix}`
     const why = this.scorer === undefined ? 'even' : `${this.scorer} ${this.score.toFixed(2)}`
@@ -55,4 +59,5 @@ export interface DecisionCounts {
   readonly tried: number
   readonly ejected: number
   readonly isProbe: boolean
+  readonly isFallback?: boolean | undefined
 }

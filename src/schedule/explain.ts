@@ -19,13 +19,15 @@ export interface PickedStage {
   /** Weighted sums by index. Reused: copy what is to be kept. */
   readonly totals: Float64Array
   readonly index: number
+  /** Slots of those that would have been picked next, best first. */
+  readonly fallbacks: readonly number[]
 }
 
 /** Watches a decision while it is made. Handed to `Scheduler.pick`; without one nothing is recorded. */
 export interface DecisionRecorder {
   /**
-   * `candidates` are the model server's endpoints less those tried before; `profile` is the name of the one in use when
-   * it is not the model server's.
+   * A profile begins: the only one, or one of those that a handler lets run. `candidates` are the model server's endpoints less
+   * those tried before; `profile` is the name of the one in use when it is not the model server's.
    */
   began(modelServer: ModelServerPlan, candidates: Candidates, profile?: string): void
   /** What was found out about the request. `known` are the facts that some producer has written. */
@@ -33,6 +35,10 @@ export interface DecisionRecorder {
   filtered(type: string, candidates: Candidates): void
   scored(stage: ScoredStage): void
   picked(stage: PickedStage): void
+  /** The endpoint in `slot` was taken without scoring: the next best of the decision before. `fallbacks` are those behind it. */
+  tookNext?(slot: number, fallbacks: readonly number[]): void
+  /** Of several profiles that ran this one serves the request. */
+  settled?(profile: string): void
 }
 
 /** A decision with all its reasons, as plain data: endpoints by id, in the order of the configuration. */
@@ -89,6 +95,8 @@ export class Explainer implements DecisionRecorder {
   began(modelServer: ModelServerPlan, candidates: Candidates, profile = modelServer.profile): void {
     this.#modelServer = modelServer
     this.#profile = profile
+    this.#filters.length = 0
+    this.#scorers.length = 0
     for (const { slot, id } of modelServer.endpoints) this.#ids.set(slot, id)
     this.#left = modelServer.endpoints.map(({ id }) => id)
     this.#excluded = this.#removed(candidates)
@@ -112,6 +120,10 @@ export class Explainer implements DecisionRecorder {
     this.#picker = type
     this.#totals = this.#byId(candidates, totals, (total) => total)
     this.#chosen = this.#idAt(candidates, index)
+  }
+
+  tookNext(slot: number): void {
+    this.#chosen = this.#ids.get(slot)
   }
 
   #idAt({ slots }: Candidates, index: number): string {

@@ -5,24 +5,26 @@ import type { PluginDefinition } from '#contracts/plugin.ts'
 const estimated: readonly string[] = ['promptTokens']
 
 /**
- * The producers of a profile: those that it names, in its order, then the first plug-in for each fact that its plug-ins read
- * and none of its producers writes; with `hasKvEvents` those included that need events of engines.
+ * The producers of a profile: first the usual one of each fact (the first in the list of plug-ins that writes it) that its
+ * filters, scorers and picker read and none of the producers it names writes, then those that it names, in its order, so that what these find out stands
+ * and they may read what the usual ones have found. With `hasKvEvents` those included that need events of engines.
  */
 export function producersOf(
   plan: ProfilePlan,
   plugins: readonly PluginDefinition[],
   hasKvEvents = false,
 ): readonly PluginPlan[] {
-  const uses: PluginPlan[] = [...(plan.producers ?? [])]
+  const { producers: named = [] } = plan
+  const usual: PluginPlan[] = []
   const definitionOf = ({ type }: PluginPlan): PluginDefinition | undefined => plugins.find((one) => one.type === type)
-  const written = new Set<string>([...estimated, ...uses.flatMap((use) => definitionOf(use)?.writes ?? [])])
+  const written = new Set<string>([...estimated, ...named.flatMap((use) => definitionOf(use)?.writes ?? [])])
   const readers = [...plan.filters, ...plan.scorers, plan.picker]
   const read = new Set<string>(readers.flatMap((use) => definitionOf(use)?.reads ?? []))
   for (const plugin of plugins) {
     const writes = plugin.needsKvEvents === true && !hasKvEvents ? [] : (plugin.writes ?? [])
     if (!writes.some((fact) => read.has(fact) && !written.has(fact))) continue
-    uses.push({ type: plugin.type, parameters: {} })
+    usual.push({ type: plugin.type, parameters: {} })
     for (const fact of writes) written.add(fact)
   }
-  return uses
+  return [...usual, ...named]
 }

@@ -17,10 +17,12 @@ import { maxEndpoints } from '#datastore/endpoint-table.ts'
 import type { Lead } from './decision.ts'
 import type { DecisionRecorder } from './explain.ts'
 import { joinPlacements } from './join-placements.ts'
+import { makePlugin } from './make-plugin.ts'
 import { producersOf } from './producers-of.ts'
+import { noRanking, type Ranking, rankNext } from './ranking.ts'
 
 /** What profiles are compiled with. */
-export interface ProfilePorts extends Omit<PluginPorts, 'facts'> {
+export interface ProfilePorts extends Omit<PluginPorts, 'facts' | 'profiles'> {
   readonly plugins: readonly PluginDefinition[]
   /** Whether some endpoint has KV events. */
   readonly hasKvEvents?: boolean
@@ -52,6 +54,8 @@ type Listener = Pick<Producer, 'placed'>
  * serve one decision at a time, which is enough because a decision never waits.
  */
 export class Profile {
+  /** As the snapshot calls it. */
+  readonly name: string
   /** What the producers found out for the decision being made. */
   readonly facts: Facts = createFacts(maxEndpoints)
   /** Those of the facts that its producers write; the number of prompt tokens is always known, roughly. */
@@ -70,25 +74,27 @@ export class Profile {
   /** Weights of the scorers in the decision being made. */
   readonly #weights: Float64Array
   #fallback: string | undefined = undefined
+  #ranking: Ranking = noRanking
 
   /** Throws a Fault when the plan names an unknown plug-in; parameters are checked and completed. */
-  constructor(plan: ProfilePlan, ports: ProfilePorts) {
+  constructor(name: string, plan: ProfilePlan, ports: ProfilePorts) {
     const { maxCandidates } = ports
+    this.name = name
     const own = { ...ports, facts: this.facts }
-    const make = (point: ExtensionPoint, use: PluginPlan): Plugin => instantiate(point, use, own)
+    const make = <Point extends ExtensionPoint>(point: Point, use: PluginPlan) => makePlugin(point, use, own)
     const producers = producersOf(plan, ports.plugins, ports.hasKvEvents)
-    this.#producers = producers.map((use) => make('producer', use) as Producer)
+    this.#producers = producers.map((use) => make('producer', use))
     const writers = ports.plugins.filter((one) => producers.some(({ type }) => type === one.type))
     this.factsKnown = [...new Set<keyof Facts>(['promptTokens', ...writers.flatMap(({ writes = [] }) => writes)])]
     this.knowsCache = this.factsKnown.includes('cachedTokens')
-    this.#filters = plan.filters.map((use) => ({ type: use.type, filter: make('filter', use) as Filter }))
+    this.#filters = plan.filters.map((use) => ({ type: use.type, filter: make('filter', use) }))
     this.#scorers = plan.scorers.map((use) => ({
       type: use.type,
       weight: use.weight,
-      scorer: make('scorer', use) as Scorer,
+      scorer: make('scorer', use),
       opinions: new Float64Array(maxCandidates),
     }))
-    this.#picker = make('picker', plan.picker) as Picker
+    this.#picker = make('picker', plan.picker)
     this.#pickerType = plan.picker.type
     this.#totals = new Float64Array(maxCandidates)
     this.#means = new Float64Array(plan.scorers.length)
@@ -100,6 +106,11 @@ export class Profile {
       this.#picker,
     ]
     this.#listeners = all.filter(({ placed }) => placed !== undefined)
+  }
+
+  /** Who would have been picked next, in the decision just made. */
+  get ranking(): Ranking {
+    return this.#ranking
   }
 
   /** Fills the facts for the candidates: before `filter` and `pick`. */
@@ -151,7 +162,9 @@ export class Profile {
       recorder?.scored({ type, weight, candidates, opinions })
     }
     const index = this.#picker.pick(request, candidates, totals)
-    recorder?.picked({ type: this.#pickerType, candidates, totals, index })
+    if (!(index >= 0 && index < count)) throw new Fault('self', 'the picker chose what was not offered')
+    this.#ranking = rankNext(candidates, totals, index, this.#picker.tolerance)
+    recorder?.picked({ type: this.#pickerType, candidates, totals, index, fallbacks: this.#ranking.slots })
     return index
   }
 
@@ -197,16 +210,4 @@ function addOpinions(opinions: Float64Array, totals: Float64Array, count: number
     totals[i]! += weight * (isOpinion(opinion) ? opinion : mean)
   }
   return mean
-}
-
-type Plugin = Producer | Filter | Scorer | Picker
-
-type InstancePorts = PluginPorts & Pick<ProfilePorts, 'plugins'>
-
-function instantiate(point: ExtensionPoint, use: PluginPlan, ports: InstancePorts): Plugin {
-  const { plugins, ...own } = ports
-  const definition = plugins.find(({ type }) => type === use.type)
-  if (definition === undefined) throw new Fault('self', `no plug-in has the type '${use.type}'`)
-  if (definition.point !== point) throw new Fault('self', `'${use.type}' is a ${definition.point}, not a ${point}`)
-  return definition.create(definition.parameters.parse(use.parameters), own)
 }

@@ -39,6 +39,7 @@ export class Replay {
     // Facts come from the record: no producer runs.
     const silent = plugins.map((plugin) => ({ ...plugin, writes: [] }))
     this.#profile = new Profile(
+      name,
       { ...plan, producers: [] },
       { plugins: silent, rng, endpointOf: (slot) => this.#endpointOf(slot), maxCandidates: maxEndpoints },
     )
@@ -113,6 +114,7 @@ function requestOf({ model, request, atWallMs }: DecisionRecord): ScheduleReques
     promptBytes: request.promptBytes,
     maxTokens: request.maxTokens,
     session: undefined,
+    cacheSalt: undefined,
     stream: request.stream,
     nowMs: atWallMs,
   }

@@ -1,16 +1,19 @@
 import type { EndpointPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
 import type { PluginDefinition } from '#contracts/plugin.ts'
-import type { Candidates, ExactPorts, ScheduleRequest } from '#contracts/schedule.ts'
+import { type Candidates, type ExactPorts, profileResult, type ScheduleRequest } from '#contracts/schedule.ts'
 import type { Clock, Rng } from '#core/clock.ts'
 import { health } from '#core/endpoint.ts'
 import { Fault } from '#core/fault.ts'
-import { type Refusal, refuse } from '#core/refusal.ts'
+import { isRefusal, type Refusal, refuse } from '#core/refusal.ts'
 import { awaitsProbe } from '#datastore/breaker.ts'
 import { addAdapter, type EndpointTable, maxEndpoints } from '#datastore/endpoint-table.ts'
 import { acquire, type Lease } from '#datastore/lease.ts'
-import { Decision } from './decision.ts'
+import { Decision, type Lead } from './decision.ts'
 import type { DecisionRecorder } from './explain.ts'
-import { Profile } from './profile.ts'
+import { noReach, type PrefixReach, reachOf } from './prefix-reach.ts'
+import type { Profile, ProfilePorts } from './profile.ts'
+import { firstUnchanged, noRanking, type Ranking, rankingBehind } from './ranking.ts'
+import { capacitiesOf, compileGroups, compileSchemes, type Group, HandledScheme, type Scheme } from './scheme.ts'
 import { anyReturned, thinSlowStarters } from './slow-start.ts'
 
 /** What a scheduler is compiled from, and works with. */
@@ -28,16 +31,24 @@ export interface SchedulerPorts {
 }
 
 /** An endpoint, reserved. Whoever gets it releases the lease. */
-export interface EndpointPick {
+export interface EndpointPick extends Choice {
+  readonly lease: Lease
+}
+
+/** What a decision comes to. */
+interface Choice extends PrefixReach {
   readonly endpoint: EndpointPlan
   readonly modelServer: ModelServerPlan
-  readonly lease: Lease
+  /** That has placed the request: of a profile with a handler the one that the handler chose. */
+  readonly profile: Profile
   readonly decision: Decision
+  /** Who would be next, by the decision of `rankedAtMs` (Clock.nowMs). */
+  readonly ranking: Ranking
+  readonly rankedAtMs: number
   /**
-   * Prompt tokens that the best endpoint in service has in its cache, and those that the one picked has, as far as known: what
-   * lies between them was given away for another advantage. 0 for a probe and where the profile does not know caches.
+   * Prompt tokens that the one picked has in its cache, as far as known: what lies between `reachableTokens` and these was given
+   * away for another advantage. 0 for a probe and where the profile does not know caches.
    */
-  readonly reachableTokens: number
   readonly realizedTokens: number
 }
 
@@ -55,6 +66,17 @@ export interface Scheduler {
     recorder?: DecisionRecorder,
   ) => EndpointPick | Refusal
   /**
+   * Picks for a further try in the same model server, whose slots that failed are all in `excluded`: the next best of the
+   * decision before (`previous`) while that is fresh, the endpoint is still ready and in service, the filters leave it and it
+   * has hardly a request more than then; otherwise as `pick` does, by what is known now.
+   */
+  readonly pickNext: (
+    previous: EndpointPick,
+    request: ScheduleRequest,
+    excluded: readonly number[],
+    recorder?: DecisionRecorder,
+  ) => EndpointPick | Refusal
+  /**
    * Whether a model server has an endpoint that is not unready and not `excluded`. With `allowResting` false one that
    * neither rests nor is ejected, or one that this request may probe; true is the default, because resting and ejected
    * endpoints serve when there are no others.
@@ -62,11 +84,13 @@ export interface Scheduler {
   readonly isUsable: (modelServerKey: string, allowResting?: boolean, excluded?: readonly number[]) => boolean
 }
 
-/** A model server, ready to be picked from. */
-interface Group {
-  readonly modelServer: ModelServerPlan
-  readonly slots: Int32Array
-  readonly profile: Profile
+/** What a decision is made about. */
+interface Ask {
+  readonly request: ScheduleRequest
+  readonly excluded: readonly number[]
+  /** The decision of the try before, when it is to be used. */
+  readonly previous: EndpointPick | undefined
+  readonly recorder: DecisionRecorder | undefined
 }
 
 const retryAfterS = 1
@@ -76,28 +100,29 @@ export function createScheduler(ports: SchedulerPorts): Scheduler {
   const scheduler = new GroupScheduler(ports)
   return {
     pick: (modelServerKey, request, excluded, recorder) => scheduler.pick(modelServerKey, request, excluded, recorder),
+    pickNext: (previous, request, excluded, recorder) => scheduler.pickNext(previous, request, excluded, recorder),
     isUsable: (modelServerKey, allowResting, excluded) => scheduler.isUsable(modelServerKey, allowResting, excluded),
   }
 }
 
-/** The scheduler behind its two functions; its candidates serve one decision at a time. */
+/** The scheduler behind its functions; its candidates serve one decision at a time. */
 class GroupScheduler implements Scheduler {
   readonly #table: EndpointTable
   readonly #clock: Clock
   readonly #rng: Rng
-  readonly #profiles: ReadonlyMap<string, Profile>
+  readonly #schemes: ReadonlyMap<string, Scheme>
   readonly #groups: ReadonlyMap<string, Group>
   readonly #endpoints: readonly (EndpointPlan | undefined)[]
   readonly #candidates: Candidates
 
   constructor(ports: SchedulerPorts) {
-    const { table, clock, rng } = ports
+    const { table, clock, rng, snapshot } = ports
     this.#table = table
     this.#clock = clock
     this.#rng = rng
-    this.#endpoints = endpointsBySlot(ports.snapshot.modelServers)
-    this.#profiles = compileProfiles(ports, this.#endpoints)
-    this.#groups = compileGroups(ports.snapshot.modelServers, this.#profiles)
+    this.#endpoints = endpointsBySlot(snapshot.modelServers)
+    this.#schemes = compileSchemes(snapshot.profiles, profilePorts(ports, this.#endpoints))
+    this.#groups = compileGroups(snapshot.modelServers, this.#schemes)
     this.#candidates = { slots: new Int32Array(widest(ports)), count: 0, loads: table }
   }
 
@@ -107,18 +132,16 @@ class GroupScheduler implements Scheduler {
     excluded: readonly number[],
     recorder?: DecisionRecorder,
   ): EndpointPick | Refusal {
-    const group = this.#groupFor(modelServerKey, request)
-    if (group === undefined) return noneUsable()
-    const candidates = this.#candidates
-    collect(candidates, group.slots, excluded)
-    recorder?.began(group.modelServer, candidates, request.profile?.name)
-    if (candidates.count === 0 && group.slots.length > 0) return allTried()
-    // A request that has failed elsewhere has no more tries to spend on probing.
-    if (excluded.length === 0 && anyEjected(candidates, this.#table)) {
-      const probe = this.#probe(group, request, recorder)
-      if (probe !== undefined) return probe
-    }
-    return this.#pickFrom(group, request, excluded.length, recorder)
+    return this.#pick(modelServerKey, { request, excluded, previous: undefined, recorder })
+  }
+
+  pickNext(
+    previous: EndpointPick,
+    request: ScheduleRequest,
+    excluded: readonly number[],
+    recorder?: DecisionRecorder,
+  ): EndpointPick | Refusal {
+    return this.#pick(previous.modelServer.key, { request, excluded, previous, recorder })
   }
 
   isUsable(modelServerKey: string, allowResting = true, excluded: readonly number[] = nothing): boolean {
@@ -134,18 +157,66 @@ class GroupScheduler implements Scheduler {
     return false
   }
 
-  /** The group of a model server, with the profile that the request is to be placed with. */
-  #groupFor(modelServerKey: string, { profile: choice }: ScheduleRequest): Group | undefined {
+  #pick(modelServerKey: string, ask: Ask): EndpointPick | Refusal {
     const group = this.#groups.get(modelServerKey)
-    if (choice === undefined || group === undefined) return group
-    const profile = this.#profiles.get(choice.name)
-    if (profile === undefined) throw new Fault('self', `no profile is named '${choice.name}'`)
-    return profile === group.profile ? group : { ...group, profile }
+    if (group === undefined) return noneUsable()
+    const scheme = this.#schemeFor(group, ask.request)
+    return scheme instanceof HandledScheme ? this.#pickHandled(group, scheme, ask) : this.#pickBy(group, scheme, ask)
+  }
+
+  /** What the request is to be placed with. */
+  #schemeFor({ scheme }: Group, { profile: choice }: ScheduleRequest): Scheme {
+    if (choice === undefined) return scheme
+    const chosen = this.#schemes.get(choice.name)
+    if (chosen === undefined) throw new Fault('self', `no profile is named '${choice.name}'`)
+    return chosen
+  }
+
+  /** Lets a handler say which profiles run, and which of them serves the request. */
+  #pickHandled(group: Group, scheme: HandledScheme, ask: Ask): EndpointPick | Refusal {
+    const { request } = ask
+    const choices: (Choice | undefined)[] = []
+    let refusal: Refusal | undefined
+    scheme.begin()
+    for (let index = scheme.next(request); index >= 0; index = scheme.next(request)) {
+      const choice = this.#choose(group, scheme.profileAt(index), ask)
+      if ('lease' in choice) return choice
+      const isFound = !isRefusal(choice)
+      if (isFound) choices[index] = choice
+      else refusal = choice
+      scheme.found(index, isFound ? choice.endpoint.slot : profileResult.none)
+    }
+    if (scheme.runs === 0) return noProfile(scheme.names)
+    const primary = scheme.primary(request)
+    const choice = choices[primary]
+    if (choice === undefined) return refusal ?? noneUsable()
+    ask.recorder?.settled?.(choice.profile.name)
+    return this.#take(group, choice, ask)
+  }
+
+  #pickBy(group: Group, profile: Profile, ask: Ask): EndpointPick | Refusal {
+    const choice = this.#choose(group, profile, ask)
+    return isRefusal(choice) || 'lease' in choice ? choice : this.#take(group, choice, ask)
+  }
+
+  /** Chooses with one profile and reserves nothing, but for a probe. */
+  #choose(group: Group, profile: Profile, ask: Ask): Choice | EndpointPick | Refusal {
+    const { excluded, recorder } = ask
+    const candidates = this.#candidates
+    collect(candidates, group.slots, excluded)
+    recorder?.began(group.modelServer, candidates, profile.name)
+    if (candidates.count === 0 && group.slots.length > 0) return allTried()
+    // A request that has failed elsewhere has no more tries to spend on probing.
+    if (excluded.length === 0 && anyEjected(candidates, this.#table)) {
+      const probe = this.#probe(group, profile, ask)
+      if (probe !== undefined) return probe
+    }
+    return this.#chooseFrom(group, profile, ask)
   }
 
   /** The request as the probe of an endpoint whose ejection is over, if there is one that may serve it. */
-  #probe(group: Group, request: ScheduleRequest, recorder: DecisionRecorder | undefined): EndpointPick | undefined {
-    const { modelServer, slots, profile } = group
+  #probe(group: Group, profile: Profile, { request, recorder }: Ask): EndpointPick | undefined {
+    const { modelServer, slots } = group
     const candidates = this.#candidates
     const nowMs = this.#clock.nowMs()
     // One that may not serve this request must not stand before another one that may.
@@ -158,12 +229,13 @@ class GroupScheduler implements Scheduler {
       profile.produce(request, candidates)
       profile.filter(request, candidates, undefined)
       if (candidates.count === 0) continue
-      const lease = this.#reserve(group, request, endpoint)
+      const lease = this.#reserve(modelServer, profile, request, endpoint)
       if (lease.claimProbe()) {
         recorder?.filtered('probe', candidates)
         const counts = { candidates: 1, endpoints: slots.length, tried: 0, ejected: 0, isProbe: true }
         const decision = new Decision(unopposed, counts)
-        return { endpoint, modelServer, lease, decision, reachableTokens: 0, realizedTokens: 0 }
+        const ranked = { ranking: noRanking, rankedAtMs: nowMs }
+        return { endpoint, modelServer, profile, lease, decision, ...ranked, ...noReach, realizedTokens: 0 }
       }
       lease.release()
     }
@@ -171,7 +243,18 @@ class GroupScheduler implements Scheduler {
     return undefined
   }
 
-  #reserve({ modelServer, profile }: Group, request: ScheduleRequest, endpoint: EndpointPlan): Lease {
+  /** Reserves what was chosen. */
+  #take({ modelServer }: Group, choice: Choice, { request }: Ask): EndpointPick {
+    const { endpoint, profile, decision, ranking, rankedAtMs, reachableTokens, prefixCopies, realizedTokens } = choice
+    const lease = this.#reserve(modelServer, profile, request, endpoint)
+    const { slot } = endpoint
+    const table = this.#table
+    if (request.adapter >= 0 && !table.hasAdapter(slot, request.adapter)) addAdapter(table, slot, request.adapter)
+    const found = { decision, ranking, rankedAtMs, reachableTokens, prefixCopies, realizedTokens }
+    return { endpoint, modelServer, profile, lease, ...found }
+  }
+
+  #reserve(modelServer: ModelServerPlan, profile: Profile, request: ScheduleRequest, endpoint: EndpointPlan): Lease {
     const { promptTokens, cachedTokens } = profile.facts
     const uncachedTokens = Math.max(1, promptTokens - (cachedTokens[endpoint.slot] ?? 0))
     const ask = { promptTokens, uncachedTokens, placement: profile.placed(request, endpoint.slot) }
@@ -187,36 +270,64 @@ class GroupScheduler implements Scheduler {
     if (thinSlowStarters(this.#candidates, ports)) recorder?.filtered('slow-start', this.#candidates)
   }
 
-  /** Filters, scores and picks among the candidates. `tried` is how many were left out before. */
-  #pickFrom(
-    group: Group,
-    request: ScheduleRequest,
-    tried: number,
-    recorder: DecisionRecorder | undefined,
-  ): EndpointPick | Refusal {
-    const { modelServer, slots, profile } = group
-    const table = this.#table
+  /** Filters, scores and chooses among the candidates. */
+  #chooseFrom(group: Group, profile: Profile, ask: Ask): Choice | Refusal {
+    const { modelServer } = group
+    const { request, recorder } = ask
     const candidates = this.#candidates
     profile.produce(request, candidates)
     recorder?.produced?.(profile.facts, profile.factsKnown)
-    const reachableTokens = mostCached(profile, candidates)
+    const reach = reachOf(profile, candidates)
     profile.filter(request, candidates, recorder)
     if (candidates.count === 0) return noneUsable()
-    if (anyReturned(candidates, table)) this.#startSlowly(modelServer, request, recorder)
-    const { count } = candidates
-    const isCompared = count > 1 || recorder !== undefined
+    if (anyReturned(candidates, this.#table)) this.#startSlowly(modelServer, request, recorder)
+    const next = this.#nextBest(profile, ask)
+    if (next !== undefined) return this.#choice(group, profile, ask, { ...next, lead: unopposed, reach })
+    const isCompared = candidates.count > 1 || recorder !== undefined
     const index = isCompared ? profile.pick(request, candidates, recorder) : 0
-    const slot = candidates.slots[index] ?? -1
-    const endpoint = this.#endpoints[slot]
-    if (endpoint === undefined || index >= count) throw new Fault('self', 'the picker chose what was not offered')
-    const lease = this.#reserve(group, request, endpoint)
-    if (request.adapter >= 0 && !table.hasAdapter(slot, request.adapter)) addAdapter(table, slot, request.adapter)
     const lead = isCompared ? profile.lead(index) : unopposed
-    const ejected = count < slots.length ? countEjected(table, slots) : 0
-    const counts = { candidates: count, endpoints: slots.length, tried, ejected, isProbe: false }
-    const realizedTokens = cachedAt(profile, slot)
-    return { endpoint, modelServer, lease, decision: new Decision(lead, counts), reachableTokens, realizedTokens }
+    const ranking = isCompared ? profile.ranking : noRanking
+    const slot = candidates.slots[index] ?? -1
+    return this.#choice(group, profile, ask, { slot, ranking, rankedAtMs: request.nowMs, lead, reach })
   }
+
+  /** The next best of the decision before, if that is still what it was; recorded. */
+  #nextBest(profile: Profile, { previous, request, recorder }: Ask): Ranked | undefined {
+    if (previous?.profile !== profile) return undefined
+    const { ranking, rankedAtMs } = previous
+    const candidates = this.#candidates
+    const position = firstUnchanged(ranking, request.nowMs - rankedAtMs, candidates, this.#table)
+    const slot = ranking.slots[position]
+    if (slot === undefined) return undefined
+    const left = rankingBehind(ranking, position)
+    recorder?.tookNext?.(slot, left.slots)
+    return { slot, ranking: left, rankedAtMs, isFallback: true }
+  }
+
+  #choice({ modelServer, slots }: Group, profile: Profile, { excluded }: Ask, found: Found): Choice {
+    const { slot, ranking, rankedAtMs, lead, reach, isFallback } = found
+    const endpoint = this.#endpoints[slot]
+    if (endpoint === undefined) throw new Fault('self', 'the picker chose what was not offered')
+    const { count } = this.#candidates
+    const ejected = count < slots.length ? countEjected(this.#table, slots) : 0
+    const tried = excluded.length
+    const counts = { candidates: count, endpoints: slots.length, tried, ejected, isProbe: false, isFallback }
+    const realizedTokens = cachedAt(profile, slot)
+    const decision = new Decision(lead, counts)
+    return { endpoint, modelServer, profile, decision, ranking, rankedAtMs, ...reach, realizedTokens }
+  }
+}
+
+/** A slot, and who would be next. */
+interface Ranked extends Pick<Choice, 'ranking' | 'rankedAtMs'> {
+  readonly slot: number
+  /** It comes from the ranking of the try before. */
+  readonly isFallback?: boolean
+}
+
+interface Found extends Ranked {
+  readonly lead: Lead
+  readonly reach: PrefixReach
 }
 
 const nothing: readonly number[] = []
@@ -225,6 +336,10 @@ const unopposed = { scorer: undefined, score: Number.NaN }
 
 function noneUsable(): Refusal {
   return refuse('no-endpoint', 'No endpoint that serves this model is usable now. Try again later.', { retryAfterS })
+}
+
+function noProfile(names: readonly string[]): Refusal {
+  return refuse('unknown-profile', `The request asks for a scheduling profile that there is not: ${names.join(', ')}.`)
 }
 
 function allTried(): Refusal {
@@ -240,19 +355,6 @@ function isAwake(table: EndpointTable, slot: number, clock: Clock): boolean {
 function anyEjected({ slots, count }: Candidates, { ejected }: EndpointTable): boolean {
   for (let i = 0; i < count; i++) if (ejected[slots[i]!] !== 0) return true
   return false
-}
-
-/** The most prompt tokens that a candidate in service has in its cache; 0 where the profile does not know caches. */
-function mostCached({ facts, knowsCache }: Profile, { slots, count, loads }: Candidates): number {
-  if (!knowsCache) return 0
-  const { cachedTokens } = facts
-  let most = 0
-  for (let i = 0; i < count; i++) {
-    const slot = slots[i]!
-    if (cachedTokens[slot]! > most && loads.ejected[slot] === 0 && loads.health[slot] !== health.unready)
-      most = cachedTokens[slot]!
-  }
-  return most
 }
 
 /** The prompt tokens that one endpoint has in its cache; 0 where the profile does not know caches. */
@@ -282,31 +384,20 @@ function widest({ snapshot }: SchedulerPorts): number {
   return snapshot.modelServers.reduce((most, { endpoints }) => Math.max(most, endpoints.length), 0)
 }
 
-function compileProfiles(
-  ports: SchedulerPorts,
-  endpoints: readonly (EndpointPlan | undefined)[],
-): ReadonlyMap<string, Profile> {
-  const { snapshot, plugins, rng, prefixMemory, sessionMemory, exact, clock } = ports
-  const endpointOf = (slot: number): EndpointPlan | undefined => endpoints[slot]
-  const memory = { prefixMemory, sessionMemory, exact }
-  const wallMs = (): number => clock.wallMs()
-  const hasKvEvents = endpoints.some((endpoint) => endpoint?.kvEvents !== undefined)
-  const profilePorts = { hasKvEvents, plugins, rng, ...memory, endpointOf, wallMs, maxCandidates: widest(ports) }
-  return new Map(Object.entries(snapshot.profiles).map(([name, plan]) => [name, new Profile(plan, profilePorts)]))
-}
-
-function compileGroups(
-  modelServers: readonly ModelServerPlan[],
-  profiles: ReadonlyMap<string, Profile>,
-): ReadonlyMap<string, Group> {
-  return new Map(
-    modelServers.map((modelServer) => {
-      const profile = profiles.get(modelServer.profile)
-      if (profile === undefined) throw new Fault('self', `no profile is named '${modelServer.profile}'`)
-      const slots = Int32Array.from(modelServer.endpoints, ({ slot }) => slot)
-      return [modelServer.key, { modelServer, slots, profile }]
-    }),
-  )
+function profilePorts(ports: SchedulerPorts, endpoints: readonly (EndpointPlan | undefined)[]): ProfilePorts {
+  const { plugins, rng, prefixMemory, sessionMemory, exact, clock } = ports
+  return {
+    plugins,
+    rng,
+    prefixMemory,
+    sessionMemory,
+    exact,
+    endpointOf: (slot) => endpoints[slot],
+    wallMs: () => clock.wallMs(),
+    capacities: capacitiesOf(endpoints),
+    hasKvEvents: endpoints.some((endpoint) => endpoint?.kvEvents !== undefined),
+    maxCandidates: widest(ports),
+  }
 }
 
 function endpointsBySlot(modelServers: readonly ModelServerPlan[]): readonly (EndpointPlan | undefined)[] {

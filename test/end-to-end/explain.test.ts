@@ -189,7 +189,11 @@ describe('infer-gateway explain', () => {
     [[], 2, /missing argument 'request-id', or --last/],
     [['nobody'], 1, /^error: request 'nobody': no decision of this request is recorded/],
     [['--last', '0'], 1, /whole number from 1 to 1000/],
-    [['--what-if', 'nonsense'], 1, /'nonsense' is no file, no profile \(there are default, .*house, balanced\)/],
+    [
+      ['--what-if', 'nonsense'],
+      1,
+      /'nonsense' is no file, no profile \(there are default, .*house, balanced, llm-d, kthena\)/,
+    ],
     [
       ['--last', '1', '--admin', `http://127.0.0.1:${closedPort}`],
       1,

@@ -52,7 +52,7 @@ export function explainCommand(): Command {
     .option('--profile <name>', 'only those that this profile made')
     .option(
       '--what-if <profile>',
-      'make them again: a profile in force, house, balanced, strategies, or a configuration',
+      'make them again: a profile in force or built in (house, balanced, llm-d, kthena), strategies, or a configuration',
     )
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples)

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { anyText, duration, oneOf, strict, text, wholeNumber } from '#config/schema/scalars.ts'
+import { anyText, duration, flag, oneOf, strict, text, wholeNumber } from '#config/schema/scalars.ts'
 import { nativeObject } from './object-meta.ts'
 
 // Fields, bounds and defaults: kthena-router.md 1.2.
@@ -48,6 +48,9 @@ export const modelServerSchema = nativeObject(
         .describe("`https` checks certificates against the system's authorities."),
     }).describe('Where they listen.'),
     kvEvents: strict({
+      discover: flag()
+        .prefault(false)
+        .describe('Asks each engine for its ports; those below serve where it cannot tell.'),
       port: wholeNumber(1, 65_535).prefault(5557).describe('Port of the published events (`endpoint` of the engine).'),
       replayPort: wholeNumber(1, 65_535)
         .optional()

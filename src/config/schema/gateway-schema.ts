@@ -159,7 +159,7 @@ export const schedulerSchema = strict({
     .max(64)
     .prefault([])
     .describe(
-      'Profiles that a request may choose with the header `x-infer-profile`; another name is refused (400). Without any the header means nothing.',
+      'Profiles that a request may choose with the header `x-infer-profile` (or `config-profile`, as of AIBrix); another name is refused (400). Without any the header means nothing.',
     ),
   allowedStrategies: byForm(
     { boolean: flag(), list: z.array(oneOf(strategyNames)).max(strategyNames.length) },

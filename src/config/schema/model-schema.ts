@@ -54,6 +54,11 @@ export function scrape() {
 
 /** Where engines publish their KV events. */
 export const kvEventsSchema = strict({
+  discover: flag()
+    .prefault(false)
+    .describe(
+      'Asks each engine for its ports (`GET /kv_event_sources`, vLLM from 0.32); those below serve where it cannot tell.',
+    ),
   port: port()
     .prefault(5557)
     .describe('Port of the published events (`endpoint` of the engine), on the host of each endpoint; rank r adds r.'),
@@ -89,6 +94,12 @@ export const endpointSchema = strict({
   rank: wholeNumber(0, 1023).optional().describe('Data-parallel rank, sent as `x-data-parallel-rank`.'),
   role: oneOf(['both', 'prefill', 'decode']).prefault('both').describe('Role in prefill/decode disaggregation.'),
   labels: labels.prefault({}).describe('Labels shown on the status page and to plug-ins.'),
+  capacity: numberBetween(0.01, 100)
+    .optional()
+    .describe(
+      'How much this endpoint can do, compared with the others of the model: 2 is twice as much as 1. `least-request` shares requests out by it; the house profile goes by it until it has seen how fast the endpoint is.',
+    )
+    .meta({ defaultText: '`1`' }),
 })
 
 /** The timeouts. */

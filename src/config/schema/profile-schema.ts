@@ -20,8 +20,27 @@ function scorer() {
 export const profileSchema = strict({
   strategy: text(1024)
     .optional()
-    .describe('Routing strategies of AIBrix, such as `prefix-cache:2,least-request:1`, in place of the three below.')
+    .describe('Routing strategies of AIBrix, such as `prefix-cache:2,least-request:1`, in place of all below.')
     .meta({ defaultText: 'none' }),
+  handler: plugin()
+    .optional()
+    .describe(
+      'Plug-in that says for each request which of the `profiles` places it, in place of plug-ins of its own: a type, or `{type, ...parameters}`.',
+    )
+    .meta({ defaultText: 'none' }),
+  profiles: z
+    .array(text(253))
+    .max(64)
+    .optional()
+    .describe('Names of the profiles that the handler chooses among, in order; none of them has a handler itself.')
+    .meta({ defaultText: 'none' }),
+  producers: z
+    .array(plugin())
+    .max(32)
+    .prefault([])
+    .describe(
+      'Plug-ins that find out facts for the others, in order: a type, or `{type, ...parameters}`. A fact that is read and that none of them writes has its usual producer.',
+    ),
   filters: z
     .array(plugin())
     .max(32)

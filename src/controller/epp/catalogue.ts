@@ -69,7 +69,8 @@ export const eppTypes: Readonly<Record<string, EppType>> = Object.fromEntries<Ep
   ['approx-prefix-cache-producer', { place: 'producer', plugin: 'approx-prefix-cache-producer' }],
   ['inflight-load-producer', { place: 'producer', plugin: 'inflight-load-producer' }],
 
-  ...idle('handler', '', [], 'single-profile-handler'),
+  ['single-profile-handler', { place: 'handler', plugin: 'single-profile-handler' }],
+  ['header-profile-handler', { place: 'handler', plugin: 'header-profile-handler' }],
   ...idle(
     'handler',
     'data-parallel ranks are endpoints of their own here, chosen like any other: x-data-parallel-host-port is not written',
@@ -125,7 +126,7 @@ export const eppTypes: Readonly<Record<string, EppType>> = Object.fromEntries<Ep
   ...refused('profile', noPrediction, 'latency-scorer', 'slo-headroom-tier-filter'),
   ...refused('producer', noPrediction, 'predicted-latency-producer'),
   ...refused('other', noPrediction, 'latency-slo-admitter'),
-  ...refused('handler', noDisaggregation, 'disagg-profile-handler', 'pd-profile-handler', 'header-profile-handler'),
+  ...refused('handler', noDisaggregation, 'disagg-profile-handler', 'pd-profile-handler'),
   ...refused('other', noDisaggregation, 'disagg-headers-handler', 'prefill-header-handler', 'prefix-based-pd-decider'),
   ...refused('other', noDisaggregation, 'always-disagg-pd-decider', 'always-disagg-multimodal-decider'),
   ...refused('other', noDisaggregation, 'disaggregatedset-rollout-screener'),

@@ -24,7 +24,7 @@ export function endpointPickerProfiles(
   for (const manifest of endpointPickers) {
     const { name } = manifest.value.metadata
     const spot = { document: manifest.document, path: ['metadata', 'name'] }
-    const plan = translateEndpointPicker(manifest, ports)
+    const translated = translateEndpointPicker(manifest, ports)
     const earlier = places.get(name)
     if (earlier !== undefined) {
       const message = `there is another profile '${name}' in ${placeText(earlier)}`
@@ -32,9 +32,15 @@ export function endpointPickerProfiles(
       continue
     }
     places.set(name, spot)
-    if (plan === undefined) continue
+    if (translated === undefined) continue
+    const { plan, members } = translated
     profiles[name] = plan
     if (endpointPickers.length === 1 && !places.has('default')) profiles['default'] = plan
+    for (const [member, memberPlan] of Object.entries(members)) {
+      const other = places.get(member)
+      if (other === undefined) profiles[member] = memberPlan
+      else complain(ports.findings, spot, `there is another profile '${member}' in ${placeText(other)}`)
+    }
   }
   return profiles
 }

@@ -36,7 +36,7 @@ function checkTokens(
     complain(findings, below(spot, 'parameters', key), message, { spot: 'key' })
   }
   if (parameters['estimate'] === undefined) return
-  const message = 'images and videos count as the bytes that stand for them in the body'
+  const message = 'it has no effect: images count by their size, sound by its length, videos and files by a constant'
   warn(findings, below(spot, 'parameters', 'estimate'), message, { spot: 'key' })
 }
 
