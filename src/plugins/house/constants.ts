@@ -10,6 +10,12 @@ export const houseConstants = {
   decoding: 0.3,
   /** How much the requests that arrive while this prompt is computed count. */
   busyPeriod: 3,
+  /**
+   * Requests that arrive later go elsewhere rather than wait for more than so many mean prefills (`patience`), and going elsewhere
+   * costs each of them at most so many (`mostHarm`).
+   */
+  patience: 20,
+  mostHarm: 60,
   /** How much the share of KV memory that a request takes counts, at full memory. */
   memoryPrice: 5,
   /** Requests that do not fit are taken to wait for so many times as many to end. */
@@ -18,15 +24,28 @@ export const houseConstants = {
   fullShare: 0.9,
   /** Sequence slots are taken for full from this share on. */
   fullSlots: 0.85,
-  /** The price of memory begins at this share of use, and is whole at `priceWholeAt`; it grows on to 1.5. */
+  /** The price of memory begins at this share of use and is whole at `priceWholeAt`; it grows on with what waits for memory. */
   priceFrom: 0.5,
   priceWholeAt: 0.95,
-  mostPrice: 1.5,
   /** Demand that one copy of a prefix may attract, as a part of the mean load, before another copy is worth its price. */
   demandPerCopy: 0.2,
   /** Part of a request's answer that is resident already, on average over those in flight. */
   residentOutput: 0.25,
 } as const
+
+/** The constants, or others in their place for experiments. */
+export type HouseConstants = { readonly [Name in keyof typeof houseConstants]: number }
+
+/**
+ * The constants with those that weigh one term against another times a factor: what does not follow from how engines behave, so
+ * that the results should not hang on it. Shares and limits stay.
+ */
+export function scaledConstants(factor: number): HouseConstants {
+  const scaled = { ...houseConstants } as { -readonly [Name in keyof HouseConstants]: number }
+  for (const name of ['waiting', 'decoding', 'busyPeriod', 'memoryPrice', 'blockedTimes', 'demandPerCopy'] as const)
+    scaled[name] *= factor
+  return scaled
+}
 
 /** What is assumed until it is learned, and where nothing says better: a 32B model on two accelerators. */
 export const housePriors = {

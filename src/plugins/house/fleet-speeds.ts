@@ -1,44 +1,76 @@
 import type { Candidates } from '#contracts/schedule.ts'
 import { housePriors, speedDeadBand } from './constants.ts'
 
-/** How fast the candidates of a decision are: the fleet's mean, and each one in relation to it. */
+/**
+ * How fast the candidates of a decision are: the fleet's mean, and each one in relation to it. What nothing is known of is as fast
+ * as its declared capacity says, compared with those that are known.
+ */
 export class FleetSpeeds {
   /** Seconds to compute one prompt token, mean over the candidates that are known. */
   prefillS: number = housePriors.prefillS
   /** Seconds of a decode step over what the priors say. */
   stepScale = 1
+  /** The same two of an endpoint with capacity 1. */
+  #unitPrefillS: number = housePriors.prefillS
+  #unitStepScale = 1
+  readonly #capacities: Float64Array | undefined
+
+  /** `capacities` as in PluginPorts. */
+  constructor(capacities?: Float64Array) {
+    this.#capacities = capacities
+  }
 
   /** Takes the mean over the candidates. */
   measure({ slots, count, loads }: Candidates): void {
+    const capacities = this.#capacities
     let prefillUs = 0
+    let unitPrefillUs = 0
     let prefillKnown = 0
     let scales = 0
+    let unitScales = 0
     let scalesKnown = 0
+    let slowness = 0
     for (let i = 0; i < count; i++) {
       const slot = slots[i]!
+      const capacity = capacities === undefined ? 1 : capacities[slot]!
+      slowness += 1 / capacity
       const us = loads.prefillUs[slot]!
       if (us > 0) {
         prefillUs += us
+        unitPrefillUs += us * capacity
         prefillKnown++
       }
       const scale = loads.tpotMs[slot]! / 1e3 / priorStepS(loads.contextTokens[slot]!)
       if (scale > 0) {
         scales += scale
+        unitScales += scale * capacity
         scalesKnown++
       }
     }
+    // The priors are those of the mean endpoint.
+    const unit = count === 0 ? 1 : count / slowness
     this.prefillS = prefillKnown === 0 ? housePriors.prefillS : prefillUs / prefillKnown / 1e6
+    this.#unitPrefillS = prefillKnown === 0 ? housePriors.prefillS * unit : unitPrefillUs / prefillKnown / 1e6
     this.stepScale = scalesKnown === 0 ? 1 : scales / scalesKnown
+    this.#unitStepScale = scalesKnown === 0 ? unit : unitScales / scalesKnown
   }
 
-  /** Seconds per prompt token over the fleet's mean; 1 inside of the dead band and when unknown. */
-  prefillFactor(prefillUs: number): number {
+  /**
+   * Seconds per prompt token of the endpoint over the fleet's mean: by its own time per token (µs), 1 inside of the dead band; where
+   * that is unknown by its declared capacity.
+   */
+  prefillFactor(slot: number, prefillUs: number): number {
+    const capacities = this.#capacities
+    if (capacities !== undefined && !(prefillUs > 0)) return this.#unitPrefillS / capacities[slot]! / this.prefillS
     return banded(prefillUs / 1e6 / this.prefillS)
   }
 
   /** Seconds of a decode step with so much context, at an endpoint with this time per output token. */
-  stepS(tpotMs: number, contextTokens: number): number {
-    const plainS = priorStepS(contextTokens) * this.stepScale
+  stepS(slot: number, tpotMs: number, contextTokens: number): number {
+    const capacities = this.#capacities
+    const priorS = priorStepS(contextTokens)
+    if (capacities !== undefined && !(tpotMs > 0)) return (priorS * this.#unitStepScale) / capacities[slot]!
+    const plainS = priorS * this.stepScale
     return plainS * banded(tpotMs / 1e3 / plainS)
   }
 }

@@ -29,6 +29,7 @@ export const nearBest = definePlugin({
       .describe('Scores of at least the greatest divided by one more than this are next to the best.'),
   }),
   create: ({ tolerance }, { facts, rng }) => ({
+    tolerance,
     pick(_request, { slots, count, loads }, scores) {
       let greatest = Number.NEGATIVE_INFINITY
       for (let i = 0; i < count; i++) if (scores[i]! > greatest) greatest = scores[i]!

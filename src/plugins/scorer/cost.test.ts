@@ -103,6 +103,72 @@ describe('the cost of an endpoint', () => {
     assert.ok(hot > 1.5 * cold, `${hot} against ${cold}`)
   })
 
+  test('does not follow a prefix into a line of requests that wait for memory', () => {
+    const roomy = { running: 105, waiting: 0, inFlight: 105, inFlightAtReport: 105, kvUse: 0.9 }
+    const followed = [0, 20, 60].map((waiting) => {
+      const ports = pluginPorts()
+      fill(ports.facts, { rows: [], promptTokens: 7200, cached: [6000, 0] })
+      ports.facts.inUseTokens[slotAt(0)] = 6000
+      const scorer = cost.create(cost.parameters.parse({}), ports)
+      for (let i = 0; i < 300; i++)
+        scorer.placed?.(scheduleRequest(), slotAt(0))?.ended({ isAnswered: true, outputTokens: 1000 })
+      const inFlight = 100 + waiting
+      const full = { running: 100, waiting, inFlight, inFlightAtReport: inFlight, kvUse: 0.99 }
+      const out = new Float64Array(2)
+      scorer.score(scheduleRequest(), candidatesOf([full, roomy].map((row) => ({ ...capacity, ...row }))), out)
+      return (out[0] ?? 0) > (out[1] ?? 0)
+    })
+    assert.deepEqual(followed, [true, true, false])
+  })
+
+  test('does not take a page older than the end of all requests for a line', () => {
+    const page = { running: 50, inFlight: 0, inFlightAtReport: 110, kvUse: 0.9 }
+    assert.deepEqual(
+      scoresOf({
+        rows: [
+          { ...page, waiting: 0 },
+          { ...page, waiting: 60 },
+        ],
+      }),
+      [1, 1],
+    )
+  })
+
+  describe('among prompts of seconds', () => {
+    const giant = { inFlight: 6, prefilling: 1, uncachedTokens: 100_000 }
+    const sevenFree = Array.from({ length: 7 }, () => ({ inFlight: 24 }))
+
+    /** Scores after a minute of requests with short prompts, 40 per second, and a long one at times. */
+    function busyScores(rows: readonly LoadRow[], promptTokens: number): number[] {
+      const ports = pluginPorts()
+      const scorer = cost.create(cost.parameters.parse({}), ports)
+      for (let i = 0; i < 2400; i++) {
+        ports.facts.promptTokens = i % 200 === 100 ? 100_000 : 200
+        scorer.placed?.(scheduleRequest({ nowMs: 1_000_000 + 25 * i }), slotAt(0))
+      }
+      ports.facts.promptTokens = promptTokens
+      const out = new Float64Array(rows.length)
+      const candidates = candidatesOf(rows.map((row) => ({ ...capacity, kvUse: 0.1, ...row })))
+      scorer.score(scheduleRequest({ nowMs: 1_060_000 }), candidates, out)
+      return [...out]
+    }
+
+    test('a short one avoids the endpoint that computes a long one', () => {
+      const [behind = 1, beside = 0] = busyScores([giant, ...sevenFree], 200)
+      assert.ok(beside > 2 * behind, `${beside} against ${behind}`)
+    })
+
+    test('a long one goes where another is computed, and leaves the others to short ones', () => {
+      const [behind = 0, beside = 1] = busyScores([giant, ...sevenFree], 100_000)
+      assert.ok(behind > beside, `${behind} against ${beside}`)
+    })
+
+    test('a long one does not wait for another where nobody else is', () => {
+      const [behind = 1, idle = 0] = busyScores([giant, { inFlight: 0 }, ...sevenFree.slice(1)], 100_000)
+      assert.ok(idle > behind, `${idle} against ${behind}`)
+    })
+  })
+
   test('is finite when nothing is known of an engine', () => {
     const unknown = { blockSize: Number.NaN, blockCount: Number.NaN, kvUse: Number.NaN, running: Number.NaN }
     assert.deepEqual(scoresOf({ rows: [unknown, unknown] }), [1, 1])

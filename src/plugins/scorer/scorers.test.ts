@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { ScheduleRequest, Scorer } from '#contracts/schedule.ts'
-import { candidatesOf, type LoadRow, pluginPorts, scheduleRequest } from '#plugins/plugin-case.ts'
+import { candidatesOf, type LoadRow, pluginPorts, scheduleRequest, slotAt } from '#plugins/plugin-case.ts'
 import { hasAdapter } from './has-adapter.ts'
 import { kvCache } from './kv-cache.ts'
 import { latency } from './latency.ts'
@@ -145,3 +145,33 @@ check(hasAdapter, [
     scores: [1, 0.5, 0, 0.5],
   },
 ])
+
+describe('with declared capacities least-request', () => {
+  const scores = (requests: readonly number[], capacities: readonly number[]): number[] => {
+    const bySlot = new Float64Array(slotAt(requests.length)).fill(1)
+    for (const [index, capacity] of capacities.entries()) bySlot[slotAt(index)] = capacity
+    const scorer = leastRequest.create({ slack: 4 }, { ...pluginPorts(), capacities: bySlot })
+    const out = new Float64Array(requests.length)
+    scorer.score(scheduleRequest(), candidatesOf(requests.map((inFlight) => ({ inFlight }))), out)
+    return Array.from(out, (score) => Math.round(score * 1000) / 1000)
+  }
+
+  const cases: { name: string; requests: number[]; capacities: number[]; scores: number[] }[] = [
+    { name: 'compares requests by what an endpoint can do', requests: [20, 2], capacities: [4, 1], scores: [1, 1] },
+    {
+      name: 'prefers the one that can do more when all are idle',
+      requests: [0, 0],
+      capacities: [2, 1],
+      scores: [1, 0.5],
+    },
+    {
+      name: 'is as without them when they are equal',
+      requests: [0, 4, 12],
+      capacities: [9, 9, 9],
+      scores: [1, 0.5, 0.25],
+    },
+  ]
+  for (const { name, requests, capacities, scores: expected } of cases) {
+    test(name, () => assert.deepEqual(scores(requests, capacities), expected))
+  }
+})
