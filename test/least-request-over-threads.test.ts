@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import type { ProfilePlan } from '#config/snapshot.ts'
 import { seededRng } from '#core/clock.ts'
 import { createSlotAllocator } from '#datastore/assign-slots.ts'
 import { createEndpointTable, maxEndpoints } from '#datastore/endpoint-table.ts'
@@ -8,6 +9,7 @@ import { createHeldLeases, releaseHeld } from '#datastore/held-leases.ts'
 import { openLeases } from '#datastore/lease.ts'
 import { modelServerPlan, snapshotOf } from '#datastore/snapshot-case.ts'
 import { balancedProfile } from '#plugins/balanced-profile.ts'
+import { defaultProfile } from '#plugins/default-profile.ts'
 import { cell, type PickingThreadData } from './picking-thread.ts'
 
 const threads = 3
@@ -22,11 +24,9 @@ class PickingThreads {
   readonly #workers: Worker[]
   readonly #slots: readonly number[]
 
-  constructor() {
+  constructor(profile: ProfilePlan = balancedProfile) {
     const plan = modelServerPlan(modelServer, endpointIds)
-    const snapshot = createSlotAllocator(this.table).assign(
-      snapshotOf([plan], { profiles: { default: balancedProfile } }),
-    )
+    const snapshot = createSlotAllocator(this.table).assign(snapshotOf([plan], { profiles: { default: profile } }))
     this.#slots = snapshot.modelServers.flatMap(({ endpoints }) => endpoints.map(({ slot }) => slot))
     this.#workers = this.held.map(({ buffer }, index) => {
       const workerData: PickingThreadData = {
@@ -96,20 +96,25 @@ function spread(counts: readonly number[]): number {
   return Math.max(...counts) - Math.min(...counts)
 }
 
-test('while threads pick at once, the endpoints differ by no more requests than there are threads', async () => {
-  const picking = new PickingThreads()
-  try {
-    const spreads: number[] = []
-    await picking.pick(20_000, () => spreads.push(spread(picking.counts())))
-    spreads.push(spread(picking.counts()))
-    assert.equal(openLeases(picking.table), threads * 20_000)
-    assert.ok(spreads.length > 10, `${spreads.length} samples`)
-    assert.ok(Math.max(...spreads) <= threads, `they differed by ${Math.max(...spreads)}`)
-    assert.equal(picking.failed, 0)
-  } finally {
-    await picking.end()
-  }
-})
+for (const [name, profile] of [
+  ['balanced', balancedProfile],
+  ['default', defaultProfile],
+] as const) {
+  test(`${name}: while threads pick at once, the endpoints differ by no more requests than there are threads`, async () => {
+    const picking = new PickingThreads(profile)
+    try {
+      const spreads: number[] = []
+      await picking.pick(20_000, () => spreads.push(spread(picking.counts())))
+      spreads.push(spread(picking.counts()))
+      assert.equal(openLeases(picking.table), threads * 20_000)
+      assert.ok(spreads.length > 10, `${spreads.length} samples`)
+      assert.ok(Math.max(...spreads) <= threads, `they differed by ${Math.max(...spreads)}`)
+      assert.equal(picking.failed, 0)
+    } finally {
+      await picking.end()
+    }
+  })
+}
 
 test('whichever requests end, and wherever others go, new ones level the endpoints to within the number of threads', async () => {
   const picking = new PickingThreads()

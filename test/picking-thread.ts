@@ -32,6 +32,7 @@ const request: ScheduleRequest = {
   promptBytes: 10,
   maxTokens: undefined,
   session: undefined,
+  cacheSalt: undefined,
   stream: false,
   nowMs: 0,
 }

@@ -83,6 +83,9 @@ describe('what requests may choose', () => {
     [['routing-strategy', 'prefix-cache'], { name: 's', weights: [0, 1] }],
     [['routing-strategy', ''], undefined],
     [['routing-strategy', 'least-request', 'x-infer-profile', 'cheap'], { name: 'cheap' }],
+    [['config-profile', 'fast'], { name: 'fast' }],
+    [['config-profile', 'fast', 'x-infer-profile', 'cheap'], { name: 'cheap' }],
+    [['config-profile', 'fast', 'routing-strategy', 'prefix-cache'], { name: 's', weights: [0, 1] }],
   ]
   for (const [headers, choice] of cases) {
     test(`with ${headers.join(' ') || 'no header'}`, () => assert.deepEqual(compileChoice(plan)(headers), choice))
@@ -95,6 +98,7 @@ describe('what requests may choose', () => {
       ['routing-strategy', 'random'],
       /names 'random', which may not be chosen here. Those that can be chosen: least-request, prefix-cache\./,
     ],
+    [['config-profile', 'auto'], /No profile 'auto' can be chosen/],
     [['routing-strategy', 'pd'], /prefill and decode/],
     [['routing-strategy', 'least-request:x'], /weight/],
   ]
@@ -110,6 +114,7 @@ describe('what requests may choose', () => {
   test('is nothing by a header that is not allowed', () => {
     const choose = compileChoice({ ...plan, profiles: [] })
     assert.equal(choose(['x-infer-profile', 'nonsense']), undefined)
+    assert.equal(choose(['config-profile', 'nonsense']), undefined)
     assert.equal(compileChoice({ ...plan, strategies: [] })(['routing-strategy', 'nonsense']), undefined)
   })
 

@@ -106,6 +106,7 @@ async function measure(port: number, path: string, [count, intervalMs, seconds]:
         console.error(`${endpoint.id}: ${reason}`)
       },
       healthChanged() {},
+      restarted() {},
     },
   })
   scraper.apply(snapshotOf(count, port, path, intervalMs))

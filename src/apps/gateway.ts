@@ -1,6 +1,5 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import { type Clock, type Rng, seededRng, systemClock } from '#core/clock.ts'
-import { health } from '#core/endpoint.ts'
 import { type AdapterIds, assignAdapterIds } from '#datastore/adapter-ids.ts'
 import { createSlotAllocator, type SlotAllocator } from '#datastore/assign-slots.ts'
 import { createEndpointTable, type EndpointTable, maxAdapters, maxEndpoints } from '#datastore/endpoint-table.ts'
@@ -107,12 +106,14 @@ export class Gateway {
         scraped: () => {},
         failed: () => {},
         healthChanged: (endpoint, value, reason) => {
-          // An engine that was away has most likely been restarted, with an empty cache.
-          if (value === health.ready) this.#prefixes.forget(endpoint.slot)
           plan.log.info(
             { endpoint: endpoint.id, health: healthName(value), reason },
             'the health of an endpoint changed',
           )
+        },
+        restarted: (endpoint) => {
+          this.#prefixes.forget(endpoint.slot)
+          plan.log.info({ endpoint: endpoint.id }, 'what an endpoint had cached is taken to be gone')
         },
       },
     })

@@ -3,6 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import { maxEndpoints } from '#datastore/endpoint-table.ts'
 import type { ProcessLog } from '#observe/process-log.ts'
 import type { EndpointReport, KvEventReport } from '#observe/status-report.ts'
+import { createHttpGet } from '#scraper/http-get.ts'
 import { type EventStatus, KvEventLoop } from '#scraper/kv-events/event-loop.ts'
 import { PromptTokens, type PromptTokensCounts } from '#scraper/kv-events/prompt-tokens.ts'
 import { loadEventSockets } from '#scraper/kv-events/zeromq-sockets.ts'
@@ -43,6 +44,7 @@ export class KvEventFollow {
       index: new PrefixIndex(memory),
       units: new Int32Array(units),
       load: loadEventSockets,
+      createGetClient: createHttpGet(),
       onState: ({ id }, state, reason) => log.info({ endpoint: id, kvEvents: state, reason }, 'KV events changed'),
       onFault: (message) => log.error({}, message),
     })

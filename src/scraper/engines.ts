@@ -28,6 +28,8 @@ export interface FieldReadings {
   readonly blockCount?: readonly Reading[]
   readonly maxAdapters?: readonly Reading[]
   readonly adapterCount?: readonly Reading[]
+  /** What the engine counts from 0 and only ever up: less than before is an engine that was started anew. */
+  readonly served?: readonly Reading[]
 }
 
 /** A series whose labels list adapters by name; of several series the one with the greatest value is the newest. */
@@ -83,6 +85,7 @@ const vllm: EngineProfile = {
       { terms: [fromLabel(vllmCache, 'kv_cache_size_tokens', 'sum')], over: fromLabel(vllmCache, 'block_size', 'max') },
       { terms: [fromLabel(vllmCache, 'num_gpu_blocks', 'sum')] },
     ],
+    served: any(sum('vllm:prompt_tokens_total')),
   },
   adapters: {
     name: 'vllm:lora_requests_info',
@@ -124,6 +127,7 @@ function sglangFields(prefix: string): Required<FieldReadings> {
     blockCount: any(sum(`${prefix}num_pages`), fromLabel(`${prefix}cache_config_info`, 'num_pages', 'sum')),
     maxAdapters: any(max(`${prefix}lora_pool_slots_total`)),
     adapterCount: any(max(`${prefix}lora_pool_slots_used`)),
+    served: any(sum(`${prefix}prompt_tokens_total`)),
   }
 }
 
@@ -137,6 +141,7 @@ function eitherOf(first: Required<FieldReadings>, second: Required<FieldReadings
     blockCount: [...first.blockCount, ...second.blockCount],
     maxAdapters: [...first.maxAdapters, ...second.maxAdapters],
     adapterCount: [...first.adapterCount, ...second.adapterCount],
+    served: [...first.served, ...second.served],
   }
 }
 
@@ -156,6 +161,7 @@ const tgi: EngineProfile = {
     running: any(sum('tgi_batch_current_size')),
     waiting: any(sum('tgi_queue_size')),
     kvUse: [{ terms: [sum('tgi_batch_current_max_tokens')], over: sum('tgi_batch_max_total_tokens') }],
+    served: any(sum('tgi_request_count')),
   },
   adapters: undefined,
   rankLabel: undefined,
@@ -180,6 +186,7 @@ const triton: EngineProfile = {
     kvUse: any(tritonBlocks('fraction', 'max')),
     blockSize: any(tritonBlocks('tokens_per', 'max')),
     blockCount: any(tritonBlocks('max', 'sum')),
+    served: any(sum('nv_inference_request_success')),
   },
   adapters: undefined,
   rankLabel: 'model',
@@ -196,6 +203,7 @@ const trtllm: EngineProfile = {
     kvUse: any(max('trtllm_kv_cache_utilization'), max('kv_cache_utilization')),
     blockSize: any(max('trtllm_kv_cache_tokens_per_block'), max('kv_cache_tokens_per_block')),
     blockCount: any(max('trtllm_kv_cache_max_blocks'), max('kv_cache_max_blocks')),
+    served: any(sum('trtllm_prompt_tokens_total'), sum('trtllm_request_success_total')),
   },
   adapters: undefined,
   rankLabel: undefined,
@@ -210,6 +218,7 @@ const llamacpp: EngineProfile = {
     running: any(sum('llamacpp:requests_processing')),
     waiting: any(sum('llamacpp:requests_deferred')),
     kvUse: any(max('llamacpp:kv_cache_usage_ratio')),
+    served: any(sum('llamacpp:prompt_tokens_total')),
   },
   adapters: undefined,
   rankLabel: undefined,
@@ -230,6 +239,9 @@ const ollama: EngineProfile = {
 
 /** Nothing is known of such a server beyond its API, and a provider is not to be probed. */
 const openai: EngineProfile = { ...ollama, healthPath: undefined }
+
+/** When the process was started, of all engines whose client library says so. */
+export const startTime: Term = max('process_start_time_seconds')
 
 /** Profiles of all engines. */
 export const engineProfiles: Readonly<Record<EngineName, EngineProfile>> = {

@@ -247,11 +247,13 @@ test('counts the series of each name', () => {
   reader.open(Buffer.from(fixture('vllm-0.32.0')))
   const counts = Object.fromEntries(reader.names.map((name, i) => [name, reader.seriesCounts()[i]]))
   assert.deepEqual(counts, {
+    process_start_time_seconds: 1,
     'vllm:num_requests_running': 1,
     'vllm:num_requests_waiting': 1,
     'vllm:kv_cache_usage_perc': 1,
     'vllm:gpu_cache_usage_perc': 0,
     'vllm:cache_config_info': 1,
+    'vllm:prompt_tokens_total': 1,
     'vllm:lora_requests_info': 5,
   })
 })

@@ -1,6 +1,7 @@
 import { PageScan } from '#wire/prometheus-scan.ts'
-import type { EngineProfile, FieldReadings, Reading, Term } from './engines.ts'
+import { type EngineProfile, type FieldReadings, type Reading, startTime, type Term } from './engines.ts'
 import type { LoadReading } from './load-reading.ts'
+import type { EngineLife } from './restart-watch.ts'
 
 /** Most ranks of one page told apart; further ones are taken for the last. */
 const maxRanks = 256
@@ -87,6 +88,14 @@ export class PageReader {
       maxAdapters: adapters?.max ?? settings.maxAdapters,
       adapterCount: adapters?.names.length ?? this.#field(fields.adapterCount, only),
       adapters: adapters?.names,
+    }
+  }
+
+  /** What the open page tells of the process that wrote it, all ranks together. */
+  life(): EngineLife {
+    return {
+      startedAtS: this.#term(startTime, undefined),
+      served: this.#field(this.#profile.fields.served, undefined),
     }
   }
 
@@ -181,9 +190,9 @@ export class PageReader {
   }
 }
 
-/** Every sample name a profile mentions, each once. */
+/** Every sample name that is read of an engine's page, each once. */
 export function wantedNames(profile: EngineProfile): string[] {
-  const names = new Set<string>()
+  const names = new Set<string>([startTime.name])
   for (const readings of Object.values(profile.fields as Record<keyof FieldReadings, readonly Reading[]>)) {
     for (const { terms, over } of readings) {
       for (const { name } of terms) names.add(name)

@@ -13,6 +13,11 @@ export interface ScrapeObserver {
   failed(endpoint: EndpointPlan, reason: ScrapeFailure): void
   /** The health column has changed to 0 unknown, 1 ready, 2 unready. */
   healthChanged(endpoint: EndpointPlan, health: number, reason: string): void
+  /**
+   * The engine has been started anew, or was away and does not tell that it has not: its caches are empty. Also once when
+   * it is first found ready.
+   */
+  restarted(endpoint: EndpointPlan): void
 }
 
 /** What the scraper works with. */

@@ -8,6 +8,7 @@ import { isEmpty, knownFields, type LoadReading } from './load-reading.ts'
 import { type Health, LoadWriter } from './load-writer.ts'
 import { PageQuery } from './page-query.ts'
 import { PageReader } from './page-reader.ts'
+import { RestartWatch } from './restart-watch.ts'
 import type { ScrapeFailure, ScraperPorts, ScrapeStatus } from './scrape-ports.ts'
 import type { SourcePlan } from './source-plan.ts'
 
@@ -36,6 +37,9 @@ export class ScrapeSource {
   readonly #reader: PageReader
   readonly #query: PageQuery
   readonly #judge = new HealthJudge()
+  readonly #watch = new RestartWatch()
+  /** Endpoints that have become ready, and are not known yet to be those that they were. */
+  #returned: readonly EndpointPlan[] = []
   readonly #main: GetClient
   readonly #pages: GetClient
   readonly #intervalMs: number
@@ -218,6 +222,7 @@ export class ScrapeSource {
     }
     this.#writers.forEach((writer, i) => void writer.writeReading(readings[i] as LoadReading, nowMs))
     this.#setHealth(health.ready, 'the metrics page was read')
+    this.#judgeRestart(nowMs)
   }
 
   #takeProbe(answer: GetAnswer & { kind: 'answer' }): boolean {
@@ -225,6 +230,23 @@ export class ScrapeSource {
     this.#reader.open(answer.body)
     this.#reader.forget()
     return this.#query.takeProbe(this.#reader.seriesCounts(), answer.body.length)
+  }
+
+  /** Says which engines were started anew: all behind a page that tells of it, else those that were away. */
+  #judgeRestart(nowMs: number): void {
+    const verdict = this.#watch.take(this.#reader.life())
+    if (verdict === 'same') this.#returned = []
+    if (verdict === 'new') {
+      this.#returned = this.#writers.map(({ endpoint }) => endpoint)
+      this.#noteRestart(nowMs)
+    }
+    this.#tellReturned()
+  }
+
+  #tellReturned(): void {
+    const returned = this.#returned
+    this.#returned = []
+    for (const endpoint of returned) this.#ports.observer.restarted(endpoint)
   }
 
   /** A narrowed page says less than it did, or nothing. */
@@ -274,6 +296,7 @@ export class ScrapeSource {
     this.#due.page = nowMs + Math.min(maxBackOffMs, this.#jittered(backOffMs))
     this.#failures++
     this.#error = message
+    this.#tellReturned()
     for (const { endpoint } of this.#writers) this.#ports.observer.failed(endpoint, reason)
     // A port of its own says nothing of the port that serves.
     const isDown = this.#pages === this.#main && (reason === 'refused' || reason === 'unreachable')
@@ -288,8 +311,10 @@ export class ScrapeSource {
     const { value, reason } = this.#judge.judge(answer)
     if (value !== undefined) this.#setHealth(value, reason)
     const isReady = value === health.ready
-    if (this.#plan.page === undefined) this.#error = isReady ? undefined : reason
-    else if (isReady && wasUnready) this.#due.page = nowMs
+    if (this.#plan.page === undefined) {
+      this.#error = isReady ? undefined : reason
+      this.#tellReturned()
+    } else if (isReady && wasUnready) this.#due.page = nowMs
   }
 
   #finishModels(answer: GetAnswer): void {
@@ -304,6 +329,7 @@ export class ScrapeSource {
       if (writer.health === value) continue
       writer.writeHealth(value, this.#ports.clock.nowMs())
       this.#ports.observer.healthChanged(writer.endpoint, value, reason)
+      if (value === health.ready) this.#returned = [...this.#returned, writer.endpoint]
     }
   }
 

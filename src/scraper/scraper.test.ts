@@ -1,113 +1,20 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import type { EndpointPlan, ModelServerPlan, ScrapePlan, Snapshot } from '#config/snapshot.ts'
-import { seededRng } from '#core/clock.ts'
 import { health } from '#core/endpoint.ts'
-import { manualClock } from '#core/manual-clock.ts'
-import { createEndpointTable, resetSlot } from '#datastore/endpoint-table.ts'
-import type { CreateGetClient, GetAnswer, GetFailure, GetTarget } from './get-port.ts'
-import { createScraper } from './scraper.ts'
-
-/** What a fake engine does with a GET. */
-type Reply = { readonly status: number; readonly body: string } | GetFailure | 'hang'
-type Engine = (path: string, target: GetTarget) => Reply
-
-interface Asked {
-  readonly port: number
-  readonly path: string
-  readonly atMs: number
-}
-
-const adapterNames = ['sql', 'chat', 'tweet']
-const page = 'vllm:num_requests_running 3\nvllm:num_requests_waiting 1\nvllm:kv_cache_usage_perc 0.5\n'
-const ok = (body: string): Reply => ({ status: 200, body })
-const scrapePlan: ScrapePlan = { path: '/metrics', port: undefined, intervalMs: 200 }
-
-function endpoint(slot: number, with_: Partial<EndpointPlan> = {}): EndpointPlan {
-  const port = with_.port ?? 8000 + slot
-  return {
-    id: `10.0.0.1:${port}`,
-    slot,
-    generation: 1,
-    engine: 'vllm',
-    scrape: scrapePlan,
-    host: '10.0.0.1',
-    port,
-    rank: undefined,
-    role: 'both',
-    labels: {},
-    ...with_,
-  }
-}
-
-function snapshotOf(endpoints: readonly EndpointPlan[], server: Partial<ModelServerPlan> = {}): Snapshot {
-  const plan = { key: 'default/m', engine: 'vllm', endpoints, tls: undefined, basePath: '', setHeaders: [], ...server }
-  return { modelServers: [plan as unknown as ModelServerPlan] } as unknown as Snapshot
-}
-
-function setUp(engine: Engine, latencyMs = 5) {
-  const clock = manualClock(1000)
-  const table = createEndpointTable()
-  const asked: Asked[] = []
-  const events: string[] = []
-  const state = { underWay: 0, mostPerClient: 0, clients: 0, engine }
-  const createGetClient: CreateGetClient = (target) => {
-    let pending: { done: (answer: GetAnswer) => void; timer: { cancel(): void } } | undefined
-    state.clients++
-    const finish = (answer: GetAnswer): void => {
-      const { done, timer } = pending as NonNullable<typeof pending>
-      timer.cancel()
-      pending = undefined
-      state.underWay--
-      done(answer)
-    }
-    return {
-      get(path, done) {
-        assert.equal(pending, undefined, 'two at once')
-        asked.push({ port: target.port, path, atMs: clock.nowMs() })
-        state.underWay++
-        state.mostPerClient = Math.max(state.mostPerClient, state.underWay)
-        const reply = state.engine(path, target)
-        const answer: GetAnswer =
-          typeof reply === 'string'
-            ? { kind: 'failure', reason: reply === 'hang' ? 'timeout' : reply, message: `it ${reply}` }
-            : { kind: 'answer', status: reply.status, body: Buffer.from(reply.body) }
-        const timer = clock.after(reply === 'hang' ? 1e9 : latencyMs, () => finish(answer))
-        pending = { done, timer }
-      },
-      abort(reason) {
-        if (pending !== undefined) finish({ kind: 'failure', reason, message: `aborted: ${reason}` })
-      },
-      close() {
-        state.clients--
-        if (pending === undefined) return
-        pending.timer.cancel()
-        pending = undefined
-        state.underWay--
-      },
-    }
-  }
-  const scraper = createScraper({
-    table,
-    clock,
-    rng: seededRng(7),
-    createGetClient,
-    adapterId: (name) => adapterNames.indexOf(name),
-    observer: {
-      scraped: () => events.push('scraped'),
-      failed: (_, reason) => events.push(reason),
-      healthChanged: (_, value) => events.push(`health ${value}`),
-    },
-  })
-  for (let slot = 0; slot < 8; slot++) table.generation[slot] = 1
-  return { clock, table, asked, events, state, scraper }
-}
-
-const onlyPage =
-  (body: string): Engine =>
-  (path) =>
-    path.startsWith('/metrics') ? ok(body) : { status: 404, body: '' }
+import { resetSlot } from '#datastore/endpoint-table.ts'
+import type { GetTarget } from './get-port.ts'
+import {
+  type Asked,
+  adapterNames,
+  endpoint,
+  ok,
+  onlyPage,
+  page,
+  scrapePlan,
+  setUp,
+  snapshotOf,
+} from './scraper-case.ts'
 
 test('writes what a page says, when it came, and that the endpoint is ready', () => {
   const { clock, table, scraper } = setUp(onlyPage(page))

@@ -1,22 +1,50 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
 import { after, test } from 'node:test'
 import { modelOn, quick, startFleet } from './support/fleet.ts'
+import { freePorts } from './support/ports.ts'
 import { waitFor } from './support/wait.ts'
 
 const profiles = {
   adapters: { filters: ['usable'], scorers: ['has-adapter'] },
   even: { filters: ['usable'], scorers: ['least-request'] },
+  'by-class': {
+    handler: { type: 'header-profile-handler', headerName: 'x-class', defaultProfile: 'even' },
+    profiles: ['even', 'llm-d', 'adapters'],
+  },
 }
+
+/** An endpoint that is healthy by its own word and breaks off every request. */
+const lame = createServer((socket) => {
+  socket.on('error', () => {})
+  socket.on('data', (data) => {
+    if (data.toString('latin1').startsWith('GET ')) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+    else socket.destroy()
+  })
+})
+const lamePort = await freePorts.take()
+await new Promise<void>((resolve) => lame.listen(lamePort, '127.0.0.1', resolve))
+after(() => lame.close())
 
 const fleet = await startFleet({
   sims: [quick, quick],
   config: (sims) => ({
-    scheduler: { allowedProfiles: ['even'], allowedStrategies: true },
+    scheduler: { allowedProfiles: ['even', 'balanced'], allowedStrategies: true },
     profiles,
     models: {
       tiny: modelOn(sims, { profile: 'adapters' }),
       quiet: modelOn(sims, { servedModel: 'tiny', scrape: false }),
       routed: { split: { quiet: 1 }, profile: 'even' },
+      classed: { split: { quiet: 1 }, profile: 'by-class' },
+      lame: {
+        ...modelOn(sims, {
+          servedModel: 'tiny',
+          scrape: false,
+          profile: 'even',
+          ejection: { failures: 0, successRatio: 0 },
+        }),
+        endpoints: [`http://127.0.0.1:${lamePort}`, ...sims.map(({ url }) => url)],
+      },
     },
   }),
 })
@@ -74,9 +102,31 @@ test('the header, the route and the model server choose the profile, in this ord
   })
 })
 
+test('a handler chooses by the header that it is told, and refuses a profile that there is not', async () => {
+  await whileBusy(async () => {
+    assert.match(await whyOf('classed'), /^least-request /)
+    assert.match(await whyOf('classed', { 'x-class': 'llm-d' }), /^(queue-scorer|prefix-cache-scorer|even) /)
+    assert.equal(await whyOf('classed', { 'x-class': 'adapters' }), 'even of 2')
+  })
+  const { status, reason, error } = await ask('classed', { 'x-class': 'constructor' })
+  assert.deepEqual([status, reason], [400, 'unknown-profile'])
+  assert.match(error?.message ?? '', /even, llm-d, adapters/)
+})
+
+test('a profile that is built in can be chosen where its name is allowed', async () => {
+  await whileBusy(async () => assert.match(await whyOf('quiet', { 'x-infer-profile': 'balanced' }), /^least-request /))
+})
+
+test('a try that fails goes on with the next best of its decision', async () => {
+  const reasons: string[] = []
+  while (reasons.length < 60 && !reasons.includes('next best of the try before, retry'))
+    reasons.push(await whyOf('lame'))
+  assert.equal(reasons.at(-1), 'next best of the try before, retry', reasons.join('; '))
+})
+
 test('a name that may not be chosen is refused with those that may', async () => {
   for (const [headers, says] of [
-    [{ 'x-infer-profile': 'adapters' }, /those that can: even/i],
+    [{ 'x-infer-profile': 'adapters' }, /those that can: even, balanced/i],
     [{ 'routing-strategy': 'least-request,pd' }, /'pd'.*prefill/],
     [{ 'routing-strategy': 'least-request:-2' }, /weight/],
   ] as const) {

@@ -3,6 +3,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { candidatesOf, pluginPorts, scheduleRequest, slotAt } from '#plugins/plugin-case.ts'
+import { prefix } from '#plugins/producer/prefix.ts'
 import { type Foretold, PreciseFleet } from '#test/end-to-end/support/precise-fleet.ts'
 import { startVllm, vllmDirectory } from './start-vllm.ts'
 
@@ -12,9 +14,51 @@ const blocks = 48
 const adapterPath = join(vllmDirectory(), 'model', 'adapters', 'chat-lora')
 const system = 'You answer in one short sentence, whatever you are asked for. '
 
+type Started = NonNullable<Awaited<ReturnType<typeof startVllm>>>
+
 /** Token ids, different for each text. */
 function tokensOf(number: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => 5 + ((i * 7 + number * 131) % 4000))
+}
+
+/**
+ * What was sent there against what the engine finds. The engine counts its own tokens, the gateway bytes; of both the share of
+ * the prompts is compared. Everything fits.
+ */
+async function assertApproximates(url: string): Promise<void> {
+  const ports = pluginPorts()
+  const producer = prefix.create({}, ports)
+  const candidates = candidatesOf([{ blockSize: 32, blockCount: blocks }])
+  const shares: { foretold: number; cached: number }[] = []
+  for (let i = 0; i < 12; i++) {
+    const beginning = `Rule ${i % 2}: ${'answer briefly, and never guess what you do not know. '.repeat(20)}`
+    const prompt = `${beginning} Question ${i}: how many are there?`
+    const bytes = Buffer.from(prompt)
+    const request = scheduleRequest({
+      body: { slices: [bytes], bytes: bytes.length },
+      promptSpans: [{ start: 0, end: bytes.length }],
+      promptBytes: bytes.length,
+    })
+    ports.facts.promptTokens = Math.ceil(bytes.length / 4)
+    producer.produce(request, candidates)
+    const foretold = (ports.facts.cachedTokens[slotAt(0)] ?? Number.NaN) / ports.facts.promptTokens
+    const placement = producer.placed?.(request, slotAt(0))
+    const answer = await fetch(`${url}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'tiny', prompt, max_tokens: 2 }),
+    })
+    const { usage } = (await answer.json()) as {
+      usage: { prompt_tokens: number; prompt_tokens_details: { cached_tokens: number } }
+    }
+    placement?.firstToken?.(0)
+    placement?.ended({ isAnswered: true, outputTokens: 2 })
+    shares.push({ foretold, cached: usage.prompt_tokens_details.cached_tokens / usage.prompt_tokens })
+  }
+  const mean = (of: 'foretold' | 'cached') => shares.reduce((sum, each) => sum + each[of], 0) / shares.length
+  const text = `${mean('foretold').toFixed(3)} foretold, ${mean('cached').toFixed(3)} cached`
+  assert.ok(Math.abs(mean('foretold') - mean('cached')) < 0.05, text)
+  assert.ok(mean('cached') > 0.5, text)
 }
 
 test('what a real vLLM finds of a prompt is foretold from its events', { skip }, async () => {
@@ -29,15 +73,24 @@ test('what a real vLLM finds of a prompt is foretold from its events', { skip },
     topic: 'kv@here@tiny',
   }
   const size = ['--max-model-len', '1024', '--num-gpu-blocks-override', String(blocks)]
-  const engine = await startVllm([...size, '--kv-events-config', JSON.stringify(config)])
-  assert.ok(engine)
+  const start = async (): Promise<Started> => {
+    const started = await startVllm([...size, '--kv-events-config', JSON.stringify(config)])
+    assert.ok(started)
+    return started
+  }
+  let engine = await start()
   const fleet = await PreciseFleet.of([
     {
-      url: engine.url,
+      get url() {
+        return engine.url
+      },
       events: { address, replayAddress },
       lost: new Set([1, 6, 7, 15, 20]),
       next: () => undefined,
       close: () => engine.close(),
+      startAgain: async () => {
+        engine = await start()
+      },
     },
   ])
   try {
@@ -82,6 +135,20 @@ test('what a real vLLM finds of a prompt is foretold from its events', { skip },
     assert.equal(status?.state, 'live')
     // Others are found when the engine is asked whether there is anything, and are no gaps then.
     assert.ok(status.gaps > 0)
+
+    await fleet.restart(0)
+    const again: Foretold[] = []
+    for (const text of ['What is a gateway?', 'What is a gateway?', 'Why are there blocks?', 'What is a gateway?']) {
+      again.push(await fleet.complete(0, chat(text)))
+    }
+    assert.deepEqual(
+      again.map(({ foretold }) => foretold),
+      again.map(({ cached }) => cached),
+    )
+    assert.equal(again[0]?.cached, 0)
+    assert.ok((again[1]?.cached ?? 0) > 0)
+
+    await assertApproximates(engine.url)
   } finally {
     await fleet.close()
     rmSync(folder, { recursive: true })

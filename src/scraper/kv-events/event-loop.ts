@@ -1,9 +1,11 @@
-import type { EndpointPlan, Snapshot } from '#config/snapshot.ts'
+import type { EndpointPlan, KvEventPlan, ModelServerPlan, Snapshot } from '#config/snapshot.ts'
 import type { Clock, Timer } from '#core/clock.ts'
+import type { CreateGetClient } from '#scraper/get-port.ts'
 import type { PrefixIndex } from '#struct/prefix-index.ts'
 import { unitsOf } from '#struct/token-chain.ts'
 import { EndpointBlocks } from './endpoint-blocks.ts'
 import { type EventCounts, EventFollower, type EventState } from './event-follower.ts'
+import { EventPortQuery, type FoundPorts } from './event-ports.ts'
 import type { EventSockets, OpenEventSockets } from './event-sockets.ts'
 
 /** What the loop works with. */
@@ -18,6 +20,8 @@ export interface EventLoopPorts {
   readonly units: Int32Array
   /** Loads the library; called once, when the first endpoint has events. */
   readonly load: () => Promise<OpenEventSockets>
+  /** Asks engines for their ports. */
+  readonly createGetClient: CreateGetClient
   readonly onState: (endpoint: EndpointPlan, state: EventState, reason: string) => void
   readonly onFault: (message: string) => void
 }
@@ -35,8 +39,20 @@ export interface EventStatus extends EventCounts {
   readonly unplaced: number
 }
 
+interface Wanted {
+  readonly endpoint: EndpointPlan
+  readonly modelServer: ModelServerPlan
+}
+
+/** An engine that is asked for its ports. */
+interface Asked {
+  readonly query: EventPortQuery
+  problem: string
+}
+
 interface Followed {
   readonly endpoint: EndpointPlan
+  readonly ports: KvEventPlan
   readonly follower: EventFollower
   readonly blocks: EndpointBlocks
   readonly sockets: EventSockets
@@ -64,7 +80,8 @@ const notFollowed = {
 export class KvEventLoop {
   readonly #ports: EventLoopPorts
   readonly #followed = new Map<string, Followed>()
-  #wanted: ReadonlyMap<string, EndpointPlan> = new Map()
+  readonly #asked = new Map<string, Asked>()
+  #wanted: ReadonlyMap<string, Wanted> = new Map()
   #open: OpenEventSockets | undefined = undefined
   #isLoading = false
   #problem = 'the library is being loaded'
@@ -83,15 +100,22 @@ export class KvEventLoop {
       this.#end(followed)
       this.#followed.delete(key)
     }
+    for (const [key, { query }] of this.#asked) {
+      if (this.#wanted.has(key)) continue
+      query.close()
+      this.#asked.delete(key)
+    }
     if (this.#wanted.size === 0) return
     if (this.#open === undefined) void this.#load()
     else this.#begin(this.#open)
   }
 
   status(): EventStatus[] {
-    return Array.from(this.#wanted, ([key, { slot }]) => {
+    return Array.from(this.#wanted, ([key, { endpoint }]) => {
+      const { slot } = endpoint
       const followed = this.#followed.get(key)
-      if (followed === undefined) return { ...notFollowed, slot, reason: this.#problem }
+      if (followed === undefined)
+        return { ...notFollowed, slot, reason: this.#asked.get(key)?.problem ?? this.#problem }
       const { follower, blocks } = followed
       return {
         slot,
@@ -110,7 +134,9 @@ export class KvEventLoop {
     this.#isClosed = true
     this.#timer?.cancel()
     for (const followed of this.#followed.values()) this.#end(followed)
+    for (const { query } of this.#asked.values()) query.close()
     this.#followed.clear()
+    this.#asked.clear()
   }
 
   async #load(): Promise<void> {
@@ -129,15 +155,44 @@ export class KvEventLoop {
   }
 
   #begin(open: OpenEventSockets): void {
-    for (const [key, endpoint] of this.#wanted) {
-      if (!this.#followed.has(key)) this.#followed.set(key, this.#follow(endpoint, open))
+    for (const [key, { endpoint, modelServer }] of this.#wanted) {
+      const { kvEvents } = endpoint
+      if (kvEvents === undefined || this.#followed.has(key) || this.#asked.has(key)) continue
+      if (kvEvents.discover !== true) this.#followed.set(key, this.#follow(endpoint, kvEvents, open))
+      else {
+        const query = new EventPortQuery(endpoint, modelServer, this.#ports.createGetClient)
+        this.#asked.set(key, { query, problem: 'the engine is being asked for its ports' })
+      }
+    }
+    this.#ask(open)
+  }
+
+  /** Asks for ports where none are known yet, or nothing answers at those that are. */
+  #ask(open: OpenEventSockets): void {
+    const nowMs = this.#ports.clock.nowMs()
+    for (const [key, { query }] of this.#asked) {
+      const isWanted = (this.#followed.get(key)?.follower.state ?? 'broken') === 'broken'
+      query.tick(nowMs, isWanted, (found) => this.#found(key, found, open))
     }
   }
 
-  #follow(endpoint: EndpointPlan, open: OpenEventSockets): Followed {
+  #found(key: string, found: FoundPorts, open: OpenEventSockets): void {
+    const endpoint = this.#wanted.get(key)?.endpoint
+    const asked = this.#asked.get(key)
+    if (endpoint?.kvEvents === undefined || asked === undefined) return
+    if (found.kind === 'none') return void (asked.problem = found.reason)
+    const ports = found.kind === 'found' ? found.ports : perRank(endpoint.kvEvents, endpoint.rank)
+    const followed = this.#followed.get(key)
+    if (followed?.ports.port === ports.port && followed.ports.replayPort === ports.replayPort) return
+    if (followed !== undefined) this.#end(followed)
+    this.#followed.set(key, this.#follow({ ...endpoint, rank: undefined }, ports, open))
+  }
+
+  /** `ports` are those of rank 0 of the endpoint. */
+  #follow(endpoint: EndpointPlan, ports: KvEventPlan, open: OpenEventSockets): Followed {
     const { clock, index, onState } = this.#ports
-    const { host, slot, kvEvents, rank = 0 } = endpoint
-    const { port = 0, replayPort } = kvEvents ?? {}
+    const { host, slot, rank } = endpoint
+    const { port, replayPort } = perRank(ports, rank)
     const blocks = new EndpointBlocks(index, slot)
     const follower: EventFollower = new EventFollower({
       clock,
@@ -150,10 +205,10 @@ export class KvEventLoop {
       },
     })
     this.#ports.units[slot] = 0
-    const replayAddress = replayPort === undefined ? undefined : addressOf(host, replayPort + rank)
-    const sockets = open({ address: addressOf(host, port + rank), replayAddress }, follower)
+    const replayAddress = replayPort === undefined ? undefined : addressOf(host, replayPort)
+    const sockets = open({ address: addressOf(host, port), replayAddress }, follower)
     follower.use(sockets)
-    return { endpoint, follower, blocks, sockets }
+    return { endpoint, ports, follower, blocks, sockets }
   }
 
   /** Says what may be made of the endpoint's blocks. */
@@ -173,6 +228,7 @@ export class KvEventLoop {
     this.#timer = this.#ports.clock.after(tickMs, () => {
       const nowMs = this.#ports.clock.nowMs()
       for (const { follower } of this.#followed.values()) follower.tick(nowMs)
+      if (this.#open !== undefined) this.#ask(this.#open)
       this.#ports.index.sweep(sweptBuckets)
       this.#tickLater()
     })
@@ -183,13 +239,22 @@ function addressOf(host: string, port: number): string {
   return `tcp://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
+/** The ports of one rank. */
+function perRank({ port, replayPort }: KvEventPlan, rank = 0): KvEventPlan {
+  return { port: port + rank, replayPort: replayPort === undefined ? undefined : replayPort + rank }
+}
+
 /** Endpoints with events, by a key that changes with everything that matters here. */
-function wantedOf({ modelServers }: Pick<Snapshot, 'modelServers'>): Map<string, EndpointPlan> {
-  const wanted = new Map<string, EndpointPlan>()
-  for (const { key, endpoints } of modelServers) {
+function wantedOf({ modelServers }: Pick<Snapshot, 'modelServers'>): Map<string, Wanted> {
+  const wanted = new Map<string, Wanted>()
+  for (const modelServer of modelServers) {
+    const { key, endpoints, basePath, setHeaders } = modelServer
     for (const endpoint of endpoints) {
-      const { kvEvents, slot, generation, host, rank } = endpoint
-      if (kvEvents !== undefined) wanted.set(JSON.stringify([key, slot, generation, host, rank, kvEvents]), endpoint)
+      const { kvEvents, slot, generation, host, port, rank } = endpoint
+      if (kvEvents === undefined) continue
+      const asks = kvEvents.discover === true ? [port, basePath, setHeaders] : []
+      const name = JSON.stringify([key, slot, generation, host, rank, kvEvents, ...asks])
+      wanted.set(name, { endpoint, modelServer })
     }
   }
   return wanted

@@ -6,6 +6,7 @@ import { systemClock } from '#core/clock.ts'
 import { createEndpointTable, maxEndpoints } from '#datastore/endpoint-table.ts'
 import { JsonReader } from '#parse/read-json.ts'
 import { precisePrefix } from '#plugins/producer/precise-prefix.ts'
+import { createHttpGet } from '#scraper/http-get.ts'
 import { KvEventLoop } from '#scraper/kv-events/event-loop.ts'
 import type { EventListener, EventSource, OpenEventSockets } from '#scraper/kv-events/event-sockets.ts'
 import { PromptTokens } from '#scraper/kv-events/prompt-tokens.ts'
@@ -34,6 +35,8 @@ export interface FollowedEngine {
   /** Number of its next message; undefined when it does not say: it is given some time then. */
   next(): number | undefined
   close(): Promise<void>
+  /** After `close`: another one in its place, with an empty cache. */
+  startAgain?(): Promise<void>
 }
 
 /** A simulated one that can be started again. */
@@ -110,6 +113,7 @@ export class PreciseFleet {
       index: new PrefixIndex(memory),
       units,
       load: () => this.#openers(),
+      createGetClient: createHttpGet(),
       onState: () => {},
       onFault: (message) => assert.fail(message),
     })
@@ -172,7 +176,7 @@ export class PreciseFleet {
   /** Ends an engine and starts another in its place, with an empty cache. */
   async restart(slot: number): Promise<void> {
     const engine = this.#engines[slot]
-    assert.ok(engine instanceof SimulatedEngine)
+    assert.ok(engine?.startAgain)
     await engine.close()
     await waitFor('broken events', async () => this.#stateOf(slot) === 'broken')
     await engine.startAgain()
@@ -264,7 +268,7 @@ export class PreciseFleet {
     const body = { slices: [Buffer.from(text)], bytes: Buffer.byteLength(text) }
     const facts = this.#reader.read(body)
     assert.ok('promptSpans' in facts)
-    const { model, promptSpans, promptBytes, maxTokens, stream } = facts
+    const { model, promptSpans, promptBytes, maxTokens, stream, cacheSalt } = facts
     const adapter = model === 'tiny' ? -1 : 1
     return {
       model,
@@ -275,6 +279,7 @@ export class PreciseFleet {
       promptBytes,
       maxTokens,
       session: undefined,
+      cacheSalt,
       stream,
       nowMs: 1,
     }
