@@ -4,6 +4,7 @@ import type { RoutePlan, RulePlan, Snapshot } from '#config/snapshot.ts'
 import type { Env } from '#config/substitute-env.ts'
 import { loadSnapshot } from '#controller/load-snapshot.ts'
 import { systemClock } from '#core/clock.ts'
+import { builtInProfiles } from '#plugins/built-in-profiles.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 
@@ -43,7 +44,13 @@ export interface CheckReport {
 
 /** Loads a configuration without starting anything or looking anything up. */
 export async function checkConfig(source: string, env: Env): Promise<CheckReport> {
-  const result = await loadSnapshot(source, { env, plugins, defaultProfile, wallMs: systemClock().wallMs })
+  const result = await loadSnapshot(source, {
+    env,
+    plugins,
+    defaultProfile,
+    builtInProfiles,
+    wallMs: systemClock().wallMs,
+  })
   const { files, warnings } = result
   const dnsNames = result.dnsNames.map(({ name }) => name)
   const problems = result.ok ? [] : result.problems

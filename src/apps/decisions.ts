@@ -22,7 +22,7 @@ export async function reportDecisions(
 }
 
 /** A profile without what plug-ins sign with. */
-function withoutSecrets({ producers = [], filters, scorers, picker }: ProfilePlan): ProfilePlan {
+function withoutSecrets({ producers = [], filters, scorers, picker, handler }: ProfilePlan): ProfilePlan {
   const open = <Use extends { readonly parameters: Readonly<Record<string, unknown>> }>(use: Use): Use => {
     const { secret: _secret, ...parameters } = use.parameters
     return { ...use, parameters }
@@ -32,5 +32,6 @@ function withoutSecrets({ producers = [], filters, scorers, picker }: ProfilePla
     filters: filters.map(open),
     scorers: scorers.map(open),
     picker: open(picker),
+    ...(handler === undefined ? {} : { handler: open(handler) }),
   }
 }

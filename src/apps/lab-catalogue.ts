@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { acceptanceWorkloads } from '#lab/acceptance/workloads.ts'
 import { arms } from '#lab/arm-table.ts'
+import { ownVariants } from '#lab/arms/own-variants.ts'
 import type { SeedCounts } from '#lab/seeds.ts'
 import type { Catalogue } from '#lab/task.ts'
 import { traceInParts } from '#lab/workload/trace-parts.ts'
@@ -16,12 +18,14 @@ export interface LabSources {
   /** Instead of the fleet of every workload. */
   readonly engines: number | undefined
   readonly preset: PresetName | undefined
+  /** Whether also with the workloads and arms of the acceptance report. */
+  readonly forAcceptance?: boolean
 }
 
 const tracesFolder = new URL('../../bench/traces/', import.meta.url)
 
 /** Reads what the names of tasks stand for. Throws a TraceError, or what the system says of a file. */
-export function catalogueOf({ trace, counts, engines, preset }: LabSources): Catalogue {
+export function catalogueOf({ trace, counts, engines, preset, forAcceptance = false }: LabSources): Catalogue {
   const parts = trace === undefined ? [] : [traceInParts(trace, readFileSync(trace, 'utf8'), counts)]
   const onFleet = (workload: WorkloadDefinition): WorkloadDefinition => ({
     ...workload,
@@ -29,8 +33,8 @@ export function catalogueOf({ trace, counts, engines, preset }: LabSources): Cat
     preset: preset ?? workload.preset,
   })
   return {
-    arms,
-    workloads: [...workloads, ...parts].map(onFleet),
+    arms: forAcceptance ? [...arms, ...ownVariants] : arms,
+    workloads: [...workloads, ...(forAcceptance ? acceptanceWorkloads : []), ...parts].map(onFleet),
     readTrace: (file) => readFileSync(new URL(file, tracesFolder), 'utf8'),
   }
 }

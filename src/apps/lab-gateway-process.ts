@@ -2,6 +2,7 @@ import { renderProblems } from '#config/render-problems.ts'
 import { loadSnapshot } from '#controller/load-snapshot.ts'
 import { systemClock } from '#core/clock.ts'
 import { createProcessLog } from '#observe/process-log.ts'
+import { builtInProfiles } from '#plugins/built-in-profiles.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import { Gateway } from './gateway.ts'
@@ -16,7 +17,13 @@ async function main(): Promise<void> {
   const say = (event: GatewayEvent): void => void process.send?.(event)
   // Whoever started it is gone.
   process.once('disconnect', () => process.exit(1))
-  const loaded = await loadSnapshot(file, { env: {}, plugins, defaultProfile, wallMs: systemClock().wallMs })
+  const loaded = await loadSnapshot(file, {
+    env: {},
+    plugins,
+    defaultProfile,
+    builtInProfiles,
+    wallMs: systemClock().wallMs,
+  })
   if (!loaded.ok) throw new Error(renderProblems(loaded.problems))
   const gateway = new Gateway({
     version: 'lab',

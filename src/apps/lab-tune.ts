@@ -8,6 +8,7 @@ import { tuneText } from '#lab/report/tune-text.ts'
 import { reportedSeeds, searchedSeeds } from '#lab/seeds.ts'
 import { leastBudget, tune, tuneMetrics } from '#lab/tune.ts'
 import { tuneSpaceOf } from '#lab/tune-space.ts'
+import { builtInProfiles } from '#plugins/built-in-profiles.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import {
@@ -90,7 +91,13 @@ async function todaysProfile({ config, profile: name, env }: LabTuneOptions): Pr
     if (name === 'default') return defaultProfile
     throw new LabUsageError(`--profile ${name} needs --config with the file that has it`)
   }
-  const result = await loadSnapshot(config, { env, plugins, defaultProfile, wallMs: systemClock().wallMs })
+  const result = await loadSnapshot(config, {
+    env,
+    plugins,
+    defaultProfile,
+    builtInProfiles,
+    wallMs: systemClock().wallMs,
+  })
   if (!result.ok) throw new LabUsageError(`${config} is not valid:\n${renderProblems(result.problems)}`)
   const profiles = Object.entries(result.snapshot.profiles).map(([each, plan]) => ({ name: each, plan }))
   return pick('profile', profiles, name).plan

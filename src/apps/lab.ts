@@ -202,7 +202,7 @@ export function readCatalogue(sources: LabSources): Catalogue {
 }
 
 /** Before anything runs, so that no result is lost for want of a place. */
-function makeFolder(path: string): void {
+export function makeFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true })
     accessSync(path, constants.W_OK)
@@ -223,7 +223,7 @@ const systemReasons: Readonly<Record<string, string>> = {
 }
 
 /** What the system says of a path, in words that follow it; undefined of other errors. */
-function systemReason(error: unknown): string | undefined {
+export function systemReason(error: unknown): string | undefined {
   const { code } = error as { readonly code?: unknown }
   return typeof code === 'string' ? (systemReasons[code] ?? `cannot be used (${code})`) : undefined
 }
@@ -297,7 +297,7 @@ interface Report {
 }
 
 /** Writes both files of a report where the options say so. */
-export function writeReport({ out }: LabOptions, output: LabOutput, { name, json, page }: Report): void {
+export function writeReport({ out }: Pick<LabOptions, 'out'>, output: LabOutput, { name, json, page }: Report): void {
   if (out === undefined) return
   const files = [join(out, `${name}.json`), join(out, `${name}.html`)] as const
   writeFileSync(files[0], reportJson(json))

@@ -6,6 +6,7 @@ import type { LoadResult } from '#controller/load-snapshot.ts'
 import { SnapshotWatch } from '#controller/snapshot-watch.ts'
 import { systemClock } from '#core/clock.ts'
 import { createProcessLog, type ProcessLog } from '#observe/process-log.ts'
+import { builtInProfiles } from '#plugins/built-in-profiles.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import { renderBanner } from './banner.ts'
@@ -27,6 +28,9 @@ export interface ServeOptions {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
+/** What configurations may name without saying it. */
+const shipped = { plugins, defaultProfile, builtInProfiles }
+
 /** Runs a gateway until a signal ends it, or another takes its place; resolves with the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
   // By default it ends a process: one that is asked to be replaced before it serves only has nothing to hand over.
@@ -34,8 +38,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const following = new Following()
   const watch = new SnapshotWatch(options.config ?? fileURLToPath(quickstartFile), {
     env: options.env,
-    plugins,
-    defaultProfile,
+    ...shipped,
     clock: systemClock(),
     onLoad: (result) => following.loaded(result),
     onLookupFailure: (name, error) => following.lookupFailed(name, error),

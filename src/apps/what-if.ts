@@ -7,7 +7,7 @@ import { loadSnapshot } from '#controller/load-snapshot.ts'
 import { planOfStrategies } from '#controller/scheduling.ts'
 import { seededRng, systemClock } from '#core/clock.ts'
 import { Fault } from '#core/fault.ts'
-import { balancedProfile } from '#plugins/balanced-profile.ts'
+import { builtInProfiles } from '#plugins/built-in-profiles.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import { Replay } from '#schedule/replay.ts'
@@ -44,11 +44,11 @@ export interface WhatIf {
 /** Profiles by the model server of a decision. */
 export interface OtherProfile {
   readonly title: string
-  readonly planOf: (record: DecisionRecord) => ProfilePlan
+  readonly planOf: (record: Pick<DecisionRecord, 'modelServer'>) => ProfilePlan
 }
 
-/** Profiles that are built in, by the names that they have here. */
-const builtIn: Readonly<Record<string, ProfilePlan>> = { house: defaultProfile, balanced: balancedProfile }
+/** Profiles that are built in, by name. */
+const builtIn: Readonly<Record<string, ProfilePlan>> = builtInProfiles
 
 /**
  * The profile that a text means: a configuration (file or directory), one of `inForce`, one that is built in, or strategies of
@@ -72,13 +72,19 @@ export async function otherProfile(
 }
 
 async function profileOfConfiguration(source: string, env: Env): Promise<OtherProfile> {
-  const loaded = await loadSnapshot(source, { env, plugins, defaultProfile, wallMs: systemClock().wallMs })
+  const loaded = await loadSnapshot(source, {
+    env,
+    plugins,
+    defaultProfile,
+    builtInProfiles,
+    wallMs: systemClock().wallMs,
+  })
   if (!loaded.ok) {
     const [first] = loaded.problems
     throw new Fault('client', `'${source}' is not valid: ${first?.message ?? ''}; see infer-gateway check ${source}`)
   }
   const { profiles, modelServers } = loaded.snapshot
-  const planOf = ({ modelServer }: DecisionRecord): ProfilePlan => {
+  const planOf = ({ modelServer }: Pick<DecisionRecord, 'modelServer'>): ProfilePlan => {
     const name = modelServers.find(({ key }) => key === modelServer)?.profile ?? 'default'
     return profiles[name] ?? defaultProfile
   }

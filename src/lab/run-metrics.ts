@@ -31,6 +31,8 @@ export interface RunMetrics extends Fairness {
   readonly itlMs: Spread
   /** Output tokens of measured requests per second, from the end of the warm-up to the last token. */
   readonly outputTokensPerSecond: number
+  /** The same per second in which any measured request is under way: pauses between stages do not count. */
+  readonly busyTokensPerSecond: number
   /** Requests inside the objective per second of arrivals, and as a part of all. */
   readonly goodputPerSecond: number
   readonly goodShare: number
@@ -136,6 +138,7 @@ export function measure(placed: readonly Placed[], frame: RunFrame): RunMetrics 
     e2eMs: spreadOf(placed.map(({ arrival, call }) => call.lastTokenMs - arrival.atMs)),
     itlMs: frame.gaps.spread(),
     outputTokensPerSecond: (sum(({ call }) => call.producedTokens) * 1e3) / (endMs - frame.warmUpMs),
+    busyTokensPerSecond: (sum(({ call }) => call.producedTokens) * 1e3) / busyMs(placed),
     goodputPerSecond: (isGood.length * 1e3) / frame.measuredMs,
     goodShare: isGood.length / asked,
     hitRatio: cachedTokens / promptTokens,
@@ -170,6 +173,17 @@ export function promptStepMs(cost: StepCost, promptTokens: number, cachedTokens:
   const chunkTokens = promptTokens - cachedTokens
   const pairs = chunkTokens * (cachedTokens + chunkTokens / 2)
   return stepMs(cost, { decodes: 0, contextTokens: 0, chunks: 1, chunkTokens, pairs })
+}
+
+/** Time in which any of the requests, given in order of their arrival, is under way. */
+function busyMs(placed: readonly Placed[]): number {
+  let untilMs = Number.NEGATIVE_INFINITY
+  let total = 0
+  for (const { arrival, call } of placed) {
+    total += Math.max(0, call.lastTokenMs - Math.max(arrival.atMs, untilMs))
+    untilMs = Math.max(untilMs, call.lastTokenMs)
+  }
+  return total
 }
 
 /** Mean and percentiles. */

@@ -43,8 +43,9 @@ export interface TuneSpacePorts {
 }
 
 /**
- * The weights of the scorers that the profile has or may get, and the number parameters of those that it has. Filters and picker
- * stay as they are: they say what may be done, not what is better.
+ * The weights of the scorers that the profile has or may get, and the number parameters of those that it has; the weight of a
+ * scorer that is alone changes nothing, and is left out. Filters and picker stay as they are: they say what may be done, not what
+ * is better. So of the gateway's default profile nothing is left but its two preferences.
  */
 export function tuneSpaceOf(base: ProfilePlan, { plugins, candidates }: TuneSpacePorts): TuneSpace {
   const types = new Set([...base.scorers.map(({ type }) => type), ...candidates])
@@ -62,6 +63,7 @@ export function tuneSpaceOf(base: ProfilePlan, { plugins, candidates }: TuneSpac
         parameter: undefined,
       }
       if (use === undefined) return [weight]
+      const weights = types.size > 1 ? [weight] : []
       const parameters = numericParameters(plugin).map(({ name, value, ...range }) => ({
         ...range,
         label: `${name} of ${plugin.type}`,
@@ -69,7 +71,7 @@ export function tuneSpaceOf(base: ProfilePlan, { plugins, candidates }: TuneSpac
         scorer: plugin.type,
         parameter: name,
       }))
-      return [weight, ...parameters]
+      return [...weights, ...parameters]
     })
   return { base, settings }
 }
@@ -84,9 +86,9 @@ export function profileAt({ base, settings }: TuneSpace, point: Point): ProfileP
   const types = [...new Set(settings.map(({ scorer }) => scorer))]
   const scorers = types.flatMap((type) => {
     const own = settings.flatMap((setting, i) => (setting.scorer === type ? [{ setting, value: point[i] ?? 0 }] : []))
-    const weight = own.find(({ setting }) => setting.parameter === undefined)?.value ?? 0
+    const today = base.scorers.find((each) => each.type === type)
+    const weight = own.find(({ setting }) => setting.parameter === undefined)?.value ?? today?.weight ?? 0
     if (weight === 0) return []
-    const today: PluginPlan | undefined = base.scorers.find((each) => each.type === type)
     const changed = own.flatMap(({ setting: { parameter, value: before }, value }) =>
       parameter === undefined || value === before ? [] : [[parameter, value] as const],
     )
@@ -126,8 +128,8 @@ export function drawPoint(
     const from = value > 0 ? value : setting.parameter === undefined ? firstWeight : setting.most / 4
     return fitted(from * 2 ** octaves, setting)
   })
-  const hasScorer = settings.some(({ parameter }, i) => parameter === undefined && (drawn[i] ?? 0) > 0)
-  return hasScorer ? drawn : around
+  const weights = settings.flatMap(({ parameter }, i) => (parameter === undefined ? [drawn[i] ?? 0] : []))
+  return weights.length === 0 || weights.some((weight) => weight > 0) ? drawn : around
 }
 
 function normal(rng: Rng): number {

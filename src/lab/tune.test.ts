@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ProfilePlan } from '#config/snapshot.ts'
 import { seededRng } from '#core/clock.ts'
+import { defaultProfile } from '#plugins/default-profile.ts'
+import { houseConstants } from '#plugins/house/constants.ts'
 import { plugins } from '#plugins/index.ts'
 import { reportJson } from './report/json.ts'
 import { tunePage } from './report/tune-page.ts'
@@ -74,6 +76,29 @@ describe('the space of profiles', () => {
         ({ value, parameter }) => value === 0 && parameter === undefined,
       ),
     )
+  })
+
+  test('of the default profile has its two preferences and nothing else, whatever is drawn', () => {
+    const [only] = defaultProfile.scorers
+    const house = tuneSpaceOf(defaultProfile, { plugins, candidates: [only.type] })
+    assert.deepEqual(
+      house.settings.map(({ label, value }) => [label, value]),
+      [
+        ['waiting of cost', houseConstants.waiting],
+        ['decoding of cost', houseConstants.decoding],
+      ],
+    )
+    assert.deepEqual(profileAt(house, basePoint(house)), defaultProfile)
+    const rng = seededRng(1)
+    for (let i = 0; i < 200; i++) {
+      const point = drawPoint(house, basePoint(house), { rng, spread: 1.5, free: [0, 1] })
+      const drawn = profileAt(house, point)
+      assert.notDeepEqual(point, basePoint(house))
+      assert.deepEqual({ ...drawn, scorers: [] }, { ...defaultProfile, scorers: [] })
+      const [scorer, ...others] = drawn.scorers
+      assert.deepEqual([scorer?.type, scorer?.weight, others], [only.type, only.weight, []])
+      assert.ok(Object.keys(scorer?.parameters ?? {}).every((name) => name === 'waiting' || name === 'decoding'))
+    }
   })
 
   test('gives the profile back where nothing has moved', () => {

@@ -52,6 +52,19 @@ What is printed at the end loads with 'infer-gateway check'. The gain is measure
 gain whose 95 % interval includes 0 is not claimed.
 `
 
+const replayExamples = `
+Examples:
+  What a running gateway has decided lately, replayed under its own profile and under the one of another configuration:
+    $ curl -s 'http://127.0.0.1:9090/debug/decisions?full=1&limit=1000' > decisions.json
+    $ infer-gateway lab replay decisions.json --what-if new-gateway.yaml --preset llama-8b-a100
+
+  The same against a peer and a blind rule, at twice the speed:
+    $ infer-gateway lab replay decisions.json --arms llm-d,least-request --speed 2
+
+Unlike 'infer-gateway explain --what-if', which judges each decision alone, here everything follows from where requests go.
+A thread keeps its last 256 decisions: name several files for more, and set 'scheduler.recordEvery: 1' to record all requests.
+`
+
 const httpExamples = `
 Examples:
   A minute and a half of chat at half its load, on eight simulated engines behind the real gateway:
@@ -102,6 +115,16 @@ interface HttpFlags extends CommonFlags {
   readonly streamInterval: number
 }
 
+interface ReplayFlags extends Pick<CommonFlags, 'seeds' | 'engines' | 'out'> {
+  readonly modelServer?: string
+  readonly whatIf?: readonly string[]
+  readonly arms?: readonly string[]
+  readonly preset: string
+  readonly outputTokens: number
+  readonly speed: number
+  readonly warmUpPart: number
+}
+
 interface TuneFlags extends CommonFlags {
   readonly workload?: string
   readonly load?: number
@@ -121,6 +144,7 @@ export function labCommand(): Command {
     .addCommand(runCommand())
     .addCommand(capacityCommand())
     .addCommand(tuneCommand())
+    .addCommand(replayCommand())
     .addCommand(httpCommand())
     .addHelpText('after', overview)
 }
@@ -189,6 +213,29 @@ function tuneCommand(): Command {
       const { workload, load, metric, budget, config, profile } = flags
       const options = { ...commonOptions(flags), workload, load, metric, budget, config, profile, env: process.env }
       await orUsageError(self, labTune(options, output()))
+    })
+}
+
+function replayCommand(): Command {
+  return new Command('replay')
+    .description('Replay decisions that a gateway has recorded on simulated engines, under other profiles: what if?')
+    .argument('<files...>', 'what the admin server answers at /debug/decisions, or `explain --json` prints')
+    .option('--what-if <profiles>', 'profiles in force or built in, configurations, strategies of AIBrix', addNames)
+    .option('--arms <names>', 'arms of the laboratory, or kinds of them, beside those', addNames)
+    .option('--model-server <key>', 'only the decisions of this model server')
+    .option('--engines <n>', 'engines of the fleet, instead of as many as the model server had', wholeFrom(1))
+    .option('--preset <name>', 'what an engine is: a model on an accelerator (see list)', 'qwen3-32b-2xh100')
+    .option('--output-tokens <n>', 'mean length of answers, which decisions do not have', wholeFrom(1), 250)
+    .option('--speed <factor>', 'how many times faster than recorded', positive, 1)
+    .option('--warm-up-part <part>', 'part of the recording that only fills the caches', partOfOne, 0.25)
+    .option('--seeds <n>', 'draws of the answers', wholeFrom(1), 3)
+    .option('--out <dir>', 'folder for replay.json and replay.html')
+    .addHelpText('after', replayExamples)
+    .action(async (files: string[], flags: ReplayFlags, self: Command) => {
+      const { labReplay } = await import('#apps/lab-replay.ts')
+      const { modelServer, whatIf = [], arms = [], engines, out, ...others } = flags
+      const options = { ...others, files, modelServer, whatIf, arms, engines, out, env: process.env }
+      await orUsageError(self, labReplay(options, output()))
     })
 }
 

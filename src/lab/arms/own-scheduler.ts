@@ -5,10 +5,11 @@ import { isRefusal } from '#core/refusal.ts'
 import { createEndpointTable, type EndpointTable } from '#datastore/endpoint-table.ts'
 import { openLeases } from '#datastore/lease.ts'
 import type { Arm, ArmPorts, Placed } from '#lab/arm.ts'
-import type { Arrival } from '#lab/virtual-fleet.ts'
+import type { Arrival, FleetView } from '#lab/virtual-fleet.ts'
 import { defaultProfile } from '#plugins/default-profile.ts'
 import { plugins } from '#plugins/index.ts'
 import { createScheduler, type EndpointPick, type Scheduler } from '#schedule/scheduler.ts'
+import { toldByEvents } from './event-facts.ts'
 import { bytesPerToken, PromptBody, SegmentTexts } from './prompt-text.ts'
 import { adapterOf, defaultScrapeTiming, type ScrapeTiming, startScrapeFeed } from './scrape-feed.ts'
 
@@ -18,6 +19,8 @@ export interface OwnSchedulerSetup {
   /** What profiles are made of; by default those that come with the gateway. */
   readonly plugins?: readonly PluginDefinition[]
   readonly timing?: ScrapeTiming
+  /** Whether it hears KV events and knows the tokens of every prompt. */
+  readonly hearsEvents?: boolean
 }
 
 const key = 'models/lab'
@@ -83,6 +86,7 @@ export class OwnSchedulerArm implements Arm {
   readonly #ports: ArmPorts
   readonly #texts = new SegmentTexts()
   readonly #picks = new Map<Arrival, EndpointPick>()
+  #placing: Arrival | undefined
 
   constructor(ports: ArmPorts, setup: OwnSchedulerSetup = {}) {
     const { clock, rng, fleet } = ports
@@ -94,12 +98,13 @@ export class OwnSchedulerArm implements Arm {
     }
     this.table = table
     this.#ports = ports
-    this.#scheduler = createScheduler({ table, snapshot, plugins: setup.plugins ?? plugins, rng, clock })
+    this.#scheduler = createScheduler({ table, snapshot, plugins: this.#pluginsOf(setup, fleet), rng, clock })
     const timing = setup.timing ?? defaultScrapeTiming
     startScrapeFeed({ table, clock, endpoints, fleet, timing, adapterId: adapterOf })
   }
 
   place(arrival: Arrival): number {
+    this.#placing = arrival
     const pick = this.#scheduler.pick(key, this.#requestOf(arrival), arrival.excluded ?? nothing)
     if (isRefusal(pick)) return -1
     this.#picks.set(arrival, pick)
@@ -135,6 +140,15 @@ export class OwnSchedulerArm implements Arm {
     return openLeases(this.table) + this.#picks.size
   }
 
+  #pluginsOf(
+    { plugins: given = plugins, hearsEvents }: OwnSchedulerSetup,
+    fleet: FleetView,
+  ): readonly PluginDefinition[] {
+    if (hearsEvents !== true) return given
+    const ports = { fleet, placing: () => this.#placing }
+    return given.map((plugin) => (plugin.type === 'prefix' ? toldByEvents(plugin, ports) : plugin))
+  }
+
   #requestOf({ request, session, prompt }: Arrival): ScheduleRequest {
     const body = prompt === undefined ? noBody : new PromptBody(prompt, this.#texts)
     return {
@@ -146,6 +160,7 @@ export class OwnSchedulerArm implements Arm {
       promptBytes: prompt === undefined ? request.promptTokens * bytesPerToken : body.bytes,
       maxTokens: undefined,
       session: session === undefined ? undefined : `session-${session}`,
+      cacheSalt: undefined,
       stream: true,
       nowMs: this.#ports.clock.nowMs(),
     }

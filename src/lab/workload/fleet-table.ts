@@ -8,7 +8,7 @@ import type { WorkloadDefinition } from './workload.ts'
 const unit = 'requests/s'
 
 /** The same model on something half as fast. */
-function halfAsFast(settings: EngineSettings): EngineSettings {
+export function halfAsFast(settings: EngineSettings): EngineSettings {
   const { cost } = settings
   const doubled: StepCost = {
     fixedMs: cost.fixedMs * 2,
