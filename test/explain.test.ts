@@ -129,8 +129,12 @@ describe('a recorded decision', () => {
 })
 
 /** Decisions over loads that differ from one to the next. */
-function recordedDecisions(profile: ProfilePlan, count: number): DecisionRecord[] {
-  const { table, clock, decide } = setUp({ default: profile })
+function recordedDecisions(
+  profile: ProfilePlan,
+  count: number,
+  given: Partial<ModelServerPlan> = {},
+): DecisionRecord[] {
+  const { table, clock, decide } = setUp({ default: profile }, given)
   const rng = seededRng(11)
   const records = Array.from({ length: count }, (_, at) => {
     clock.advance(10)
@@ -153,6 +157,19 @@ describe('what if', () => {
     const records = recordedDecisions(balancedProfile, 60)
     const own = whatIf(records, { title: 'x', planOf: () => balancedProfile }, { default: balancedProfile })
     assert.deepEqual([own.decisions, own.others, own.own], [60, [], { decisions: 60, same: 60 }])
+  })
+
+  test('it does so where endpoints declare capacities: once all were alike to it', () => {
+    const { endpoints } = modelServerPlan('a/a', ['h:1', 'h:2', 'h:3', 'h:4'])
+    const capacities = [8, 1, 1, undefined]
+    const declared = endpoints.map((endpoint, i) => ({ ...endpoint, capacity: capacities[i] }))
+    const records = recordedDecisions(balancedProfile, 60, { endpoints: declared })
+    assert.deepEqual(
+      records[0]?.candidates.map(({ capacity }) => capacity),
+      capacities,
+    )
+    const { own } = whatIf(records, { title: 'x', planOf: () => balancedProfile }, { default: balancedProfile })
+    assert.deepEqual(own, { decisions: 60, same: 60 })
   })
 
   test('the house profile makes nearly all of its own again: what it learned of rates is missing', () => {

@@ -82,6 +82,15 @@ describe('a profile that is built in', () => {
     )
   })
 
+  test('does not give way to one named as that of strategies: once those took the place of what was written', () => {
+    const profiles = 'profiles: { routing-strategy: { scorers: [kv-cache] } }\n'
+    const text = `${profiles}scheduler: { allowedStrategies: [random] }\n${models}`
+    assert.deepEqual(told(text).problems, [
+      "scheduler.allowedStrategies: 'allowedStrategies' takes the name 'routing-strategy', and a profile has it (give the profile another name)",
+    ])
+    assert.deepEqual(told(`${profiles}${models}`).problems, [])
+  })
+
   test('is among the names of an error', () => {
     assert.deepEqual(told(`models: { m: { ${engines}, profile: ballanced } }\n`).problems, [
       "models.m.profile: no profile 'ballanced' (did you mean 'balanced'?)",
@@ -206,6 +215,22 @@ models: { m: { ${engines}, profile: by-class } }
         "profiles.x.profiles[0]: no profile 'hous' without a handler (did you mean 'house'?)",
         "profiles.x.profiles[1]: no profile 'y' without a handler (profiles: house, balanced, llm-d, kthena, default)",
       ],
+    },
+    {
+      // Once read as the built-in profile, which the name then hid: the configuration was taken, and no thread could use it.
+      name: 'names neither itself nor what another with a handler hides, be they built in or not',
+      profiles:
+        '{ default: { handler: in-turn-profile-handler, profiles: [house, default] }, balanced: { handler: in-turn-profile-handler, profiles: [balanced, kthena] }, x: { handler: in-turn-profile-handler, profiles: [balanced] } }',
+      problems: [
+        "profiles.default.profiles[1]: no profile 'default' without a handler (profiles: house, llm-d, kthena)",
+        "profiles.balanced.profiles[0]: no profile 'balanced' without a handler (profiles: house, llm-d, kthena)",
+        "profiles.x.profiles[0]: no profile 'balanced' without a handler (profiles: house, llm-d, kthena)",
+      ],
+    },
+    {
+      name: 'names each once: a second one was tried a second time, in vain',
+      profiles: '{ x: { handler: in-turn-profile-handler, profiles: [balanced, default, balanced] } }',
+      problems: ["profiles.x.profiles[2]: 'balanced' stands here a second time"],
     },
     {
       name: 'names a handler that there is',

@@ -80,7 +80,7 @@ function setUp(type: string, members: Readonly<Record<string, ProfilePlan>>, par
     const capture = new DecisionCapture({ requestId: 'i', attempt: 1, thread: 't', atWallMs: 0 }, request)
     const result = scheduler.pick('a/a', request, excluded, capture)
     if (!isRefusal(result)) result.lease.release()
-    return { result, head: capture.head(), request }
+    return { result, head: capture.head(), request, capture }
   }
   const where = (headers: readonly string[] = [], excluded: readonly number[] = []): string => {
     const { result } = pick(headers, excluded)
@@ -136,7 +136,7 @@ describe('header-profile-handler', () => {
   test('says in its refusal which profiles there are, as a mistake of the client', () => {
     const { result } = setUp('header-profile-handler', three).pick(['epp-profile', 'decod'])
     assert.ok(isRefusal(result))
-    assert.match(result.message, /encode, prefill, decode/)
+    assert.match(result.message, /\. There are: encode, prefill, decode\.$/)
     assert.equal(refusals[result.reason].http, 400)
   })
 })
@@ -159,6 +159,18 @@ describe('in-turn-profile-handler', () => {
       [head.profile, head.chosen, head.filters.map(({ removed }) => removed)],
       ['p/wide', 'h:0', [['h:2']]],
     )
+  })
+
+  test('records one run only of a request that is refused, or a probe: once all stayed in memory, and none of them counted', () => {
+    const nobody = { a: profileFor(), b: profileFor(), c: profileFor(), d: profileFor() }
+    const single = setUp('in-turn-profile-handler', { a: profileFor() }).pick().capture.bytes
+    const refused = setUp('in-turn-profile-handler', nobody).pick()
+    assert.deepEqual([refused.head.profile, refused.capture.bytes], ['p/d', single])
+    const probing = setUp('in-turn-profile-handler', { ...nobody, e: profileFor(2) })
+    probing.table.ejected[2] = 1
+    const probe = probing.pick()
+    assert.deepEqual([probe.head.profile, probe.head.isProbe, probe.head.chosen], ['p/e', true, 'h:2'])
+    assert.ok(probe.capture.bytes <= single + 64, `${probe.capture.bytes} ${single}`)
   })
 
   test('keeps to its profile in a further try while that holds', () => {

@@ -21,6 +21,8 @@ export interface CandidateRecord {
   readonly endpoint: string
   /** Its row of the endpoint table: pickers may choose among equals by it. */
   readonly slot: number
+  /** How much it can do, as its configuration declares; undefined: it does not. */
+  readonly capacity?: number
   /** The filter that removed it; undefined when none did. */
   readonly removedBy: string | undefined
   readonly leftOut: LeftOut | undefined

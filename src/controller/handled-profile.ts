@@ -25,6 +25,10 @@ export function translateHandled(
     const hint = 'list the names of others under profiles'
     complain(findings, below(spot, 'handler'), "'handler' chooses among 'profiles', and there are none", { hint })
   }
+  for (const [index, name] of names.entries()) {
+    if (names.indexOf(name) < index)
+      complain(findings, below(spot, 'profiles', index), `'${name}' stands here a second time`)
+  }
   const known = names.filter((name, index) => isKnown(name, profiles, below(spot, 'profiles', index), findings))
   const { type, ...parameters } = typeof handler === 'string' ? { type: handler } : handler
   const wanted = { type, point: 'profile-handler', parameters, plugins, profiles: known } as const

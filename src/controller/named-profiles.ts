@@ -51,8 +51,11 @@ export function namedProfiles(
       plain.map(({ name, spot, value }) => [name, translateProfile(value, { plugins, env, findings }, spot)]),
     ),
   }
+  // A name that is written with a handler hides the profile that is built in under it: a handler cannot choose what is hidden.
+  const hidden = new Set(named.flatMap(({ name, value }) => (value.handler === undefined ? [] : [name])))
+  const members = Object.fromEntries(Object.entries<ProfilePlan>(profiles).filter(([name]) => !hidden.has(name)))
   const handled = named.flatMap(({ name, spot, value }) => {
-    const plan = translateHandled(value, profiles, { plugins, env, findings }, spot)
+    const plan = translateHandled(value, members, { plugins, env, findings }, spot)
     return plan === undefined ? [] : [[name, plan] as const]
   })
   return { ...profiles, ...Object.fromEntries(handled) }

@@ -20,7 +20,7 @@ const prefixVariables = {
   deviations: 'AIBRIX_PREFIX_CACHE_STANDARD_DEVIATION_FACTOR',
 } as const
 
-/** Name of the profile behind `routing-strategy`: no profile of a configuration can have it. */
+/** Name of the profile behind `routing-strategy`: no profile of a configuration can have it while strategies may be chosen. */
 const strategyProfile = 'routing-strategy'
 
 /** A profile of weighted strategies: the sum of their scores, equals at random (aibrix-and-others.md A2.2). */
@@ -74,6 +74,12 @@ export function choiceOf(
   if (allowedProfiles.length === 0 && strategies.length === 0) return { choice: undefined, profiles }
   const choice = { profiles: allowedProfiles, strategies: [...new Set<StrategyName>(strategies)], strategyProfile }
   if (strategies.length === 0) return { choice, profiles }
+  if (part !== undefined && Object.hasOwn(profiles, strategyProfile)) {
+    const message = `'allowedStrategies' takes the name '${strategyProfile}', and a profile has it`
+    complain(findings, below(part.spot, 'scheduler', 'allowedStrategies'), message, {
+      hint: 'give the profile another name',
+    })
+  }
   const plan = planOfStrategies(
     choice.strategies.map((name) => ({ name, weight: 1 })),
     env,

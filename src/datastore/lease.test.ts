@@ -99,6 +99,12 @@ describe('an observation', () => {
     assert.equal(table.ttftMs[slot], Number.NaN)
   })
 
+  test('of tokens that all came at once is ignored: one short answer made an endpoint look endlessly fast', () => {
+    const { table, lease } = setUp()
+    for (const value of [0, 0.0005, 20]) lease().observeTpot(value)
+    assert.equal(table.tpotMs[slot], 20)
+  })
+
   test('carries the time of its first byte, and the latest stays', () => {
     const { table, lease } = setUp()
     const [early, late] = [lease(), lease()]

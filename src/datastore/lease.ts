@@ -21,6 +21,9 @@ const maxPromptTokens = 1024 * 1024
 /** Weight of a new observation in the moving averages: about the last twenty requests count. */
 const observationWeight = 0.1
 
+/** No engine makes 10,000 tokens a second for one request: in less time each they were kept back and came together. */
+const leastTpotMs = 0.1
+
 /** An average older than this says nothing of now: the next observation replaces it. */
 const averageLifetimeMs = 60_000
 
@@ -183,9 +186,9 @@ export class Lease {
     if (this.#isCurrent()) learnPrefill(this.#table, this.#slot, this.#workTokens, ttftMs)
   }
 
-  /** Takes a time per output token into the endpoint's average. Not finite or negative: ignored. */
+  /** Takes a time per output token into the endpoint's average. Not finite or below 0.1: ignored. */
   observeTpot(tpotMs: number): void {
-    this.#observe(this.#table.tpotMs, tpotMs)
+    if (tpotMs >= leastTpotMs) this.#observe(this.#table.tpotMs, tpotMs)
   }
 
   /** How many output tokens came; for those who hear of the placement. */

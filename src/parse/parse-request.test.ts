@@ -412,6 +412,11 @@ describe('a form', () => {
     }
   })
 
+  test('with an empty user is of no session: all of them were of one', () => {
+    const body = `${part('model', 'a')}${part('user', '')}--b--`
+    assert.equal(parsed(body, '/v1/audio/transcriptions', type).session, undefined)
+  })
+
   test('names it last when it names it twice, and both are known', () => {
     const body = `${part('model', 'a')}${file}${part('model', 'b')}--b--`
     const request = parsed(body, '/v1/audio/transcriptions', type)

@@ -25,7 +25,7 @@ export function readForm(body: Body, contentType: string | undefined): BodyFacts
     }
     const value = byteRange(body.slices, start, end).toString('utf8')
     if (name === 'stream') facts.stream = value === 'true' || value === '1'
-    else if (name === 'user') facts.session = value
+    else if (name === 'user') facts.session = value === '' ? undefined : value
     else {
       facts.model = value.trim()
       modelSpans.push({ start, end })

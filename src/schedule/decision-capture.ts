@@ -25,7 +25,11 @@ export interface CaptureAsk {
 
 /** What a decision is about, of a ModelServerPlan. */
 export interface DecidedFor extends Pick<ModelServerPlan, 'key' | 'profile'> {
-  readonly endpoints: readonly { readonly slot: number; readonly id: string }[]
+  readonly endpoints: readonly {
+    readonly slot: number
+    readonly id: string
+    readonly capacity?: number | undefined
+  }[]
 }
 
 /** The load columns in the order in which they are kept. */
@@ -117,6 +121,12 @@ function emptyRun(profile: string): Run {
   }
 }
 
+function bytesOf({ scorers, filters, left, slots, numbers, marks }: Run): number {
+  const scored = scorers.length * left.length * 8 + filters.length * slots.length * 4
+  const marked = (marks?.hashes.length ?? 0) * 8
+  return numbers.byteLength + scored + marked
+}
+
 /**
  * Keeps one decision as the numbers it was made from: to take it costs a copy of them, and words and records are made when
  * somebody asks. Use a new one for each decision.
@@ -127,6 +137,7 @@ export class DecisionCapture implements DecisionRecorder {
   #modelServer = ''
   #endpoints: DecidedFor['endpoints'] = []
   #idBySlot: ReadonlyMap<number, string> | undefined = undefined
+  #capacityBySlot: ReadonlyMap<number, number> | undefined = undefined
   /** The run under way, or the one that serves the request. */
   #run: Run = emptyRun('')
   /** Runs of other profiles before it. */
@@ -169,10 +180,8 @@ export class DecisionCapture implements DecisionRecorder {
 
   /** Memory that it keeps, about. */
   get bytes(): number {
-    const { scorers, filters, left, slots, numbers, marks } = this.#run
-    const scored = scorers.length * left.length * 8 + filters.length * slots.length * 4
-    const marked = (marks?.hashes.length ?? 0) * 8
-    return ownBytes + numbers.byteLength + scored + marked + this.#endpoints.length * bytesPerId
+    const runs = [this.#run, ...this.#earlier].reduce((sum, run) => sum + bytesOf(run), 0)
+    return ownBytes + runs + this.#endpoints.length * bytesPerId
   }
 
   began(modelServer: DecidedFor, candidates: Candidates, profile = modelServer.profile): void {
@@ -242,7 +251,7 @@ export class DecisionCapture implements DecisionRecorder {
     run.fallbacks = fallbacks
   }
 
-  settled(profile: string): void {
+  settled(profile: string | undefined): void {
     this.#run = [this.#run, ...this.#earlier].find((run) => run.profile === profile) ?? this.#run
     this.#earlier.length = 0
   }
@@ -350,6 +359,7 @@ export class DecisionCapture implements DecisionRecorder {
     return {
       endpoint: this.#idOf(slot),
       slot,
+      ...this.#declaredAt(slot),
       removedBy,
       leftOut: removedBy === undefined ? undefined : leftOutOf(removedBy, value('health'), value('ejected')),
       scores: at < 0 ? [] : this.#run.scorers.map(({ opinions }) => opinionOf(opinions[at])),
@@ -379,6 +389,16 @@ export class DecisionCapture implements DecisionRecorder {
   get #ids(): ReadonlyMap<number, string> {
     this.#idBySlot ??= new Map(this.#endpoints.map(({ slot, id }) => [slot, id]))
     return this.#idBySlot
+  }
+
+  #declaredAt(slot: number): Pick<CandidateRecord, 'capacity'> {
+    this.#capacityBySlot ??= new Map(
+      this.#endpoints.flatMap((endpoint) =>
+        endpoint.capacity === undefined ? [] : [[endpoint.slot, endpoint.capacity]],
+      ),
+    )
+    const capacity = this.#capacityBySlot.get(slot)
+    return capacity === undefined ? {} : { capacity }
   }
 
   #idOf(slot: number): string {

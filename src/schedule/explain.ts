@@ -37,8 +37,8 @@ export interface DecisionRecorder {
   picked(stage: PickedStage): void
   /** The endpoint in `slot` was taken without scoring: the next best of the decision before. `fallbacks` are those behind it. */
   tookNext?(slot: number, fallbacks: readonly number[]): void
-  /** Of several profiles that ran this one serves the request. */
-  settled?(profile: string): void
+  /** Of several profiles that ran this one serves the request; undefined: none does. The runs of the others are over. */
+  settled?(profile: string | undefined): void
 }
 
 /** A decision with all its reasons, as plain data: endpoints by id, in the order of the configuration. */

@@ -4,7 +4,7 @@ import type { PluginDefinition } from '#contracts/plugin.ts'
 import type { Candidates, Facts, KnownEndpoint, ScheduleRequest } from '#contracts/schedule.ts'
 import type { Rng } from '#core/clock.ts'
 import { createEndpointTable, type EndpointTable, maxEndpoints, setAdapters } from '#datastore/endpoint-table.ts'
-import { DecisionCapture, factColumns, loadColumns } from './decision-capture.ts'
+import { type DecidedFor, DecisionCapture, factColumns, loadColumns } from './decision-capture.ts'
 import { Profile } from './profile.ts'
 
 /** What recorded decisions are made again with. */
@@ -30,6 +30,7 @@ export class Replay {
   readonly #name: string
   readonly #profile: Profile
   readonly #table: EndpointTable = createEndpointTable()
+  readonly #capacities = new Float64Array(maxEndpoints)
   readonly #reads: ReadonlySet<string>
   readonly #candidates: Candidates
   #replayed: DecisionRecord | undefined = undefined
@@ -38,11 +39,9 @@ export class Replay {
     this.#name = name
     // Facts come from the record: no producer runs.
     const silent = plugins.map((plugin) => ({ ...plugin, writes: [] }))
-    this.#profile = new Profile(
-      name,
-      { ...plan, producers: [] },
-      { plugins: silent, rng, endpointOf: (slot) => this.#endpointOf(slot), maxCandidates: maxEndpoints },
-    )
+    const endpointOf = (slot: number): KnownEndpoint | undefined => this.#endpointOf(slot)
+    const given = { plugins: silent, rng, endpointOf, capacities: this.#capacities, maxCandidates: maxEndpoints }
+    this.#profile = new Profile(name, { ...plan, producers: [] }, given)
     const used = new Set([...plan.filters, ...plan.scorers, plan.picker].map(({ type }) => type))
     this.#reads = new Set(plugins.filter(({ type }) => used.has(type)).flatMap(({ reads }) => reads))
     this.#candidates = { slots: new Int32Array(maxEndpoints), count: 0, loads: this.#table }
@@ -76,8 +75,9 @@ export class Replay {
     return capture.record()
   }
 
-  #fill({ slot, loads, hasAdapter, restMs, ...ages }: CandidateRecord, nowMs: number): void {
+  #fill({ slot, capacity = 1, loads, hasAdapter, restMs, ...ages }: CandidateRecord, nowMs: number): void {
     const table = this.#table
+    this.#capacities[slot] = capacity
     for (const name of loadColumns) {
       if (name === 'restUntilMs') table.restUntilMs[slot] = restMs > 0 ? nowMs + restMs : 0
       else if (name === 'reportedAtMs' || name === 'observedAtMs') {
@@ -99,8 +99,8 @@ export class Replay {
 }
 
 /** Those of a record whose slots are known, which are all but those tried before. */
-function endpointsOf({ candidates }: DecisionRecord): { readonly slot: number; readonly id: string }[] {
-  return candidates.map(({ slot, endpoint }) => ({ slot, id: endpoint }))
+function endpointsOf({ candidates }: DecisionRecord): DecidedFor['endpoints'] {
+  return candidates.map(({ slot, endpoint, capacity }) => ({ slot, id: endpoint, capacity }))
 }
 
 /** The request less what is not recorded. */

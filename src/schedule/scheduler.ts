@@ -174,13 +174,16 @@ class GroupScheduler implements Scheduler {
 
   /** Lets a handler say which profiles run, and which of them serves the request. */
   #pickHandled(group: Group, scheme: HandledScheme, ask: Ask): EndpointPick | Refusal {
-    const { request } = ask
+    const { request, recorder } = ask
     const choices: (Choice | undefined)[] = []
     let refusal: Refusal | undefined
     scheme.begin()
     for (let index = scheme.next(request); index >= 0; index = scheme.next(request)) {
       const choice = this.#choose(group, scheme.profileAt(index), ask)
-      if ('lease' in choice) return choice
+      if ('lease' in choice) {
+        recorder?.settled?.(choice.profile.name)
+        return choice
+      }
       const isFound = !isRefusal(choice)
       if (isFound) choices[index] = choice
       else refusal = choice
@@ -189,9 +192,8 @@ class GroupScheduler implements Scheduler {
     if (scheme.runs === 0) return noProfile(scheme.names)
     const primary = scheme.primary(request)
     const choice = choices[primary]
-    if (choice === undefined) return refusal ?? noneUsable()
-    ask.recorder?.settled?.(choice.profile.name)
-    return this.#take(group, choice, ask)
+    recorder?.settled?.(choice?.profile.name)
+    return choice === undefined ? (refusal ?? noneUsable()) : this.#take(group, choice, ask)
   }
 
   #pickBy(group: Group, profile: Profile, ask: Ask): EndpointPick | Refusal {
@@ -339,7 +341,10 @@ function noneUsable(): Refusal {
 }
 
 function noProfile(names: readonly string[]): Refusal {
-  return refuse('unknown-profile', `The request asks for a scheduling profile that there is not: ${names.join(', ')}.`)
+  return refuse(
+    'unknown-profile',
+    `The request asks for a scheduling profile that there is not. There are: ${names.join(', ')}.`,
+  )
 }
 
 function allTried(): Refusal {

@@ -4,7 +4,10 @@ import type { EngineName } from '#core/endpoint.ts'
 export interface Term {
   /** Complete sample name. */
   readonly name: string
-  /** Only series whose labels have these values; '' also stands for a label that is absent. */
+  /**
+   * Only series whose labels have these values; '' also stands for a label that is absent. Without it the rank of an only series is
+   * not read.
+   */
   readonly where?: readonly { readonly label: string; readonly value: string }[]
   /** The number is the value of this label, not of the series; a label that is no number (`None`) counts as absent. */
   readonly label?: string
@@ -186,7 +189,8 @@ const triton: EngineProfile = {
     kvUse: any(tritonBlocks('fraction', 'max')),
     blockSize: any(tritonBlocks('tokens_per', 'max')),
     blockCount: any(tritonBlocks('max', 'sum')),
-    served: any(sum('nv_inference_request_success')),
+    // Models come and go, and their series with them: a model is known by its name even when it is the only one.
+    served: [{ terms: [{ name: 'nv_inference_request_success', where: [], merge: 'sum' }] }],
   },
   adapters: undefined,
   rankLabel: 'model',

@@ -91,12 +91,11 @@ export class PageReader {
     }
   }
 
-  /** What the open page tells of the process that wrote it, all ranks together. */
+  /** What the open page tells of the process that wrote it. Valid until something else is read. */
   life(): EngineLife {
-    return {
-      startedAtS: this.#term(startTime, undefined),
-      served: this.#field(this.#profile.fields.served, undefined),
-    }
+    const startedAtS = this.#term(startTime, undefined)
+    const served = this.#field(this.#profile.fields.served, undefined)
+    return { startedAtS, served, ranks: this.#ranks, counts: this.#maxima }
   }
 
   #settingsOf(rank: number | undefined, only: string | undefined): Settings {
@@ -136,6 +135,8 @@ export class PageReader {
   #term(term: Term, rank: string | undefined): number {
     const scan = this.#scan
     const index = this.#indexes.get(term.name)
+    this.#ranks.length = 0
+    this.#maxima.length = 0
     if (index === undefined || !scan.seek(index)) return Number.NaN
     if (rank === undefined && term.where === undefined) {
       const only = this.#seriesValue(term)
@@ -143,8 +144,6 @@ export class PageReader {
       if (!scan.next()) return only
       scan.seek(index)
     }
-    this.#ranks.length = 0
-    this.#maxima.length = 0
     do {
       const value = this.#seriesValue(term)
       if (!Number.isNaN(value) && this.#meets(term)) this.#noteRank(rank, value)

@@ -46,3 +46,22 @@ test('an engine without a page that was away is taken for a new one', () => {
   clock.advance(2000)
   assert.deepEqual(restarted, [0, 0])
 })
+
+test('an engine that unloads one of its models keeps the caches of the others: once they were forgotten', () => {
+  const served = (counts: Readonly<Record<string, number>>): Engine =>
+    onlyPage(
+      Object.entries(counts)
+        .map(([model, count]) => `nv_inference_request_success{model="${model}",version="1"} ${count}\n`)
+        .join('') + 'nv_inference_pending_request_count{model="b",version="1"} 0\n',
+    )
+  const { clock, restarted, state, scraper } = setUp(served({ a: 1000, b: 50 }))
+  scraper.apply(snapshotOf([endpoint(0, { engine: 'triton' })]))
+  clock.advance(1000)
+  assert.deepEqual(restarted, [0])
+  state.engine = served({ b: 51 })
+  clock.advance(1000)
+  assert.deepEqual(restarted, [0])
+  state.engine = served({ b: 2 })
+  clock.advance(1000)
+  assert.deepEqual(restarted, [0, 0], 'and that it was started anew is still told')
+})

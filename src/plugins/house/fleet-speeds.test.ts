@@ -53,6 +53,14 @@ describe('the slowness of endpoints', () => {
       slowness: [1, 4],
     },
     {
+      name: 'of one whose tokens came at once is that of the others: its answers cost nothing',
+      rows: [
+        { prefillUs: 0, tpotMs: 0 },
+        { prefillUs: 2 * prefillUs, tpotMs: 2 * tpotMs },
+      ],
+      slowness: [2, 2],
+    },
+    {
       name: 'of one that is new is in proportion to those that are known',
       rows: [{ prefillUs: 2 * prefillUs, tpotMs: 2 * tpotMs }, {}, {}],
       capacities: [1, 2, 0.5],

@@ -60,18 +60,21 @@ export class FleetSpeeds {
    * that is unknown by its declared capacity.
    */
   prefillFactor(slot: number, prefillUs: number): number {
+    if (prefillUs > 0) return banded(prefillUs / 1e6 / this.prefillS)
     const capacities = this.#capacities
-    if (capacities !== undefined && !(prefillUs > 0)) return this.#unitPrefillS / capacities[slot]! / this.prefillS
-    return banded(prefillUs / 1e6 / this.prefillS)
+    return capacities === undefined ? 1 : this.#unitPrefillS / capacities[slot]! / this.prefillS
   }
 
-  /** Seconds of a decode step with so much context, at an endpoint with this time per output token. */
+  /**
+   * Seconds of a decode step with so much context, at an endpoint with this time per output token. No time at all, as of two tokens
+   * that came at once, says nothing.
+   */
   stepS(slot: number, tpotMs: number, contextTokens: number): number {
-    const capacities = this.#capacities
     const priorS = priorStepS(contextTokens)
-    if (capacities !== undefined && !(tpotMs > 0)) return (priorS * this.#unitStepScale) / capacities[slot]!
     const plainS = priorS * this.stepScale
-    return plainS * banded(tpotMs / 1e3 / plainS)
+    if (tpotMs > 0) return plainS * banded(tpotMs / 1e3 / plainS)
+    const capacities = this.#capacities
+    return capacities === undefined ? plainS : (priorS * this.#unitStepScale) / capacities[slot]!
   }
 }
 

@@ -68,6 +68,8 @@ export class PrefixProducer implements Producer {
     const { hashes, blocks } = this.#chain
     if (blocks === 0) return undefined
     const held = this.#match.matched[slot]!
+    // What requests in flight use may be there only for them, and go when none of them is answered.
+    const isSure = held === blocks && this.#match.inUse[slot] === 0
     this.#index.dispatch(this.#chain, slot, held)
     const own = this.#pool.take(2 * blocks)
     own.set(hashes.subarray(0, 2 * blocks))
@@ -76,7 +78,7 @@ export class PrefixProducer implements Producer {
       pool: this.#pool,
       chain: { hashes: own, blocks },
       slot,
-      isNew: held < blocks,
+      isSure,
     })
   }
 
@@ -132,8 +134,8 @@ interface PlacementPorts {
   /** Of `pool`. */
   readonly chain: BlockChain
   readonly slot: number
-  /** Whether something of it was not there before: what was, others have confirmed or will. */
-  readonly isNew: boolean
+  /** Whether all of it was there before for requests that have been answered. */
+  readonly isSure: boolean
 }
 
 /** A prompt at its endpoint: what it holds there counts as used until it ends, and as never sent when nothing came of it. */
@@ -145,8 +147,8 @@ class PrefixPlacement implements Placement {
   }
 
   firstToken(): void {
-    const { index, chain, slot, isNew } = this.#ports
-    if (isNew) index.confirm(chain, slot)
+    const { index, chain, slot, isSure } = this.#ports
+    if (!isSure) index.confirm(chain, slot)
   }
 
   ended({ isAnswered }: { readonly isAnswered: boolean }): void {

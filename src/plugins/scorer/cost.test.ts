@@ -121,6 +121,23 @@ describe('the cost of an endpoint', () => {
     assert.deepEqual(followed, [true, true, false])
   })
 
+  describe('for a prompt that takes nearly all of the memory', () => {
+    const small = { blockSize: 16, blockCount: 1000 }
+    const idle = { ...small, kvUse: 0, running: 0, waiting: 0 }
+    const busy = { ...small, kvUse: 0.6, running: 8, waiting: 0, inFlight: 8, contextTokens: 9600 }
+
+    test('is least where nobody is: it was infinite there, and the prompt went among eight others', () => {
+      const [first = 0, second = 1] = scoresOf({ rows: [idle, busy], promptTokens: 15_000 })
+      assert.equal(first, 1)
+      assert.ok(second < 0.5, `${second}`)
+    })
+
+    test('is the same for idle equals, whatever the answer: it was no number', () => {
+      for (const maxTokens of [undefined, 0])
+        assert.deepEqual(scoresOf({ rows: [idle, idle], promptTokens: 15_000, request: { maxTokens } }), [1, 1])
+    })
+  })
+
   test('does not take a page older than the end of all requests for a line', () => {
     const page = { running: 50, inFlight: 0, inFlightAtReport: 110, kvUse: 0.9 }
     assert.deepEqual(

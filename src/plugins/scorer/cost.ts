@@ -183,7 +183,8 @@ class CostScorer implements Scorer {
     const toCome = Math.max(queuedShare(slot, loads, inFlight) * resident, loads.uncachedTokens[slot]!)
     const used = resident + toCome + c.residentOutput * inFlight * outputTokens
     const foot = this.#frame.promptTokens - this.#facts.inUseTokens[slot]! + outputTokens
-    const over = used + foot - c.fullShare * capacity
+    // When others end, no more comes free than they have: nobody keeps a prompt of nearly all the memory out of an idle engine.
+    const over = Math.min(used, used + foot - c.fullShare * capacity)
     if (over > 0) this.#blocked = Math.max(this.#blocked, (c.blockedTimes * over * Math.max(1, inFlight)) / used)
     const pressure = Math.max(0, ((used + foot) / capacity - c.priceFrom) / (c.priceWholeAt - c.priceFrom))
     this.#price = pressure * pressure * (foot / capacity)

@@ -148,6 +148,7 @@ test('an engine is asked for its ports, for each rank', async () => {
 for (const [name, answer] of [
   ['has no such path', told('Not Found', 404)],
   ['does not let everybody ask', told('', 403)],
+  ['knows no such question', told('', 501)],
   ['answers something else', told('<html>')],
 ] as const) {
   test(`the ports of the configuration serve where the engine ${name}`, async () => {
@@ -166,6 +167,8 @@ for (const [answer, reason] of [
   [told({}), /publishes no events/],
   [sources(['ipc:///tmp/kv', null]), /publishes at "ipc:\/\/\/tmp\/kv"/],
   [{ kind: 'failure', reason: 'refused', message: 'refused' }, /asked for its ports: refused/],
+  // Once the configured ports served then, where another engine of the host may publish, and nobody asked again.
+  [told('no healthy upstream', 503), /asked for its ports and answered 503/],
 ] as const) {
   test(`nothing is followed, and it is said why: ${reason.source}`, async () => {
     const { loop, opened, asked, answers, apply, pass } = caseOf()
@@ -181,6 +184,16 @@ for (const [answer, reason] of [
     loop.close()
   })
 }
+
+test('a reason stays short, whatever the engine answers: once all of it was kept and shown', async () => {
+  const { loop, answers, apply } = caseOf()
+  answers.push(sources([`ipc://${'x'.repeat(50_000)}`, null]))
+  await apply({ slot: 1, kvEvents: discover })
+  const { reason = '' } = loop.status()[0] ?? {}
+  assert.match(reason, /^the engine publishes at "ipc:\/\/x+, which is no port$/)
+  assert.ok(reason.length < 200, `${reason.length}`)
+  loop.close()
+})
 
 test('an engine that comes back with other ports is followed there', async () => {
   const { loop, opened, asked, answers, apply, pass } = caseOf()

@@ -13,7 +13,11 @@ export type FoundPorts =
 const path = '/kv_event_sources'
 
 const maxAnswerBytes = 64 * 1024
+
+/** So much of what an engine answers stands in a reason: those are kept, shown and logged. */
+const shownCharacters = 100
 const timeoutMs = 2000
+const notImplemented = 501
 const retryMs = 10_000
 
 /**
@@ -61,6 +65,9 @@ export class EventPortQuery {
 function portsOf(answer: GetAnswer, rank: number): FoundPorts {
   if (answer.kind === 'failure')
     return { kind: 'none', reason: `the engine was asked for its ports: ${answer.message}` }
+  // One that is still loading, behind a proxy: at the configured port there may be another engine's events, and nobody would ask again.
+  if (answer.status >= 500 && answer.status !== notImplemented)
+    return { kind: 'none', reason: `the engine was asked for its ports and answered ${answer.status}` }
   // Another engine, or an older one, or one that tells only those who may administer it.
   if (answer.status !== 200 || answer.body.length > maxAnswerBytes) return { kind: 'untold' }
   const sources = parsed(answer.body)
@@ -70,7 +77,8 @@ function portsOf(answer: GetAnswer, rank: number): FoundPorts {
   const { endpoint, replay_endpoint: replay } = source
   const port = portOf(endpoint)
   if (port === undefined) {
-    return { kind: 'none', reason: `the engine publishes at ${JSON.stringify(endpoint)}, which is no port` }
+    const shown = JSON.stringify(endpoint ?? null).slice(0, shownCharacters)
+    return { kind: 'none', reason: `the engine publishes at ${shown}, which is no port` }
   }
   return { kind: 'found', ports: { port, replayPort: portOf(replay) } }
 }
