@@ -6,17 +6,22 @@ import { confirmedFlag, exactFlag, oneUse, slotMask, useMask } from './holder-ce
 import { ownCellsAt } from './holder-table.ts'
 import {
   all,
+  cellsAt,
   clockOf,
   constant,
   done,
   entriesAt,
+  functionOf,
   functions,
   highOf,
   type IndexLayout,
   increase,
+  keepCell,
   keyTest,
   lowOf,
   mine,
+  ownership,
+  readAt,
   shared,
   words,
 } from './prefix-code-parts.ts'
@@ -29,7 +34,6 @@ import {
   equal32,
   exchange32,
   type FunctionCode,
-  i32,
   isZero32,
   less32,
   load32,
@@ -39,12 +43,14 @@ import {
   type Place,
   select,
   setLocal,
+  shiftLeft32,
   signedAtLeast32,
   signedLess32,
   store32,
   subtract32,
   unequal32,
   when,
+  xor32,
 } from './wasm-code.ts'
 
 /** What a change does to the description of a cell, and when it is nothing special. */
@@ -105,11 +111,39 @@ function usualCase({ uses, begins, endsUnconfirmed }: Change, isOld: Code): Code
   return all(...conditions)
 }
 
-/** Changes the owner's cell of the block at `index`, whose entry is known, and sets `isDone`. */
-function changeCell(change: Change, layout: IndexLayout): Code {
+/** How a change comes to its cell, and how it is sure, once `meta` is read, that the cell is still the block's: sets `key`. */
+interface Access {
+  readonly find: Code
+  readonly isBlocks: Code
+}
+
+/** By the block's entry. */
+function byEntry({ blocks: table }: IndexLayout): Access {
+  const { set, test } = keyTest(table, { entry, key })
+  return {
+    find: [...setLocal(inGroup, constant(0)), ...findCell()],
+    isBlocks: [
+      ...set,
+      ...setLocal(key, test(lowOf(index), highOf(index))),
+      ...when(local(inGroup), setLocal(key, call(functions.holdsGroup, local(index), local(owner), local(cell)))),
+    ],
+  }
+}
+
+/** By what the dispatch kept. */
+function byCell({ maxBlocks }: IndexLayout): Access {
+  const place = shiftLeft32(local(index), constant(3))
+  const kept = load32(mine(place, cellsAt(maxBlocks) + 4))
+  return {
+    find: [...setLocal(cell, load32(mine(place, cellsAt(maxBlocks)))), ...setLocal(meta, shared(local(cell), 4))],
+    isBlocks: setLocal(key, and32(isNot0(local(cell)), equal32(ownership(local(meta)), kept))),
+  }
+}
+
+/** Changes the owner's cell of the block at `index`, and sets `isDone`. */
+function changeCell(change: Change, layout: IndexLayout, { find, isBlocks }: Access): Code {
   const clock = (place: number): Code => clockOf(local(owner), layout.clockBase, place)
   const isOld = signedLess32(subtract32(local(touch), clock(clockPlaces.floor)), constant(0))
-  const { set, test } = keyTest(layout.blocks, { entry, key })
   const touchPlace: Place = { address: local(cell) }
   const isLater = and32(
     signedAtLeast32(subtract32(local(touch), clock(clockPlaces.birth)), constant(0)),
@@ -123,14 +157,11 @@ function changeCell(change: Change, layout: IndexLayout): Code {
   const base = change.begins ? select(and32(local(meta), constant(~confirmedFlag)), local(meta), isOld) : local(meta)
   const changed = or32(add32(base, constant(change.uses * oneUse)), constant(change.flag))
   return [
-    ...setLocal(inGroup, constant(0)),
-    ...findCell(),
+    ...find,
     ...setLocal(touch, shared(local(cell))),
     ...setLocal(next, changed),
     ...when(usualCase(change, isOld), [
-      ...set,
-      ...setLocal(key, test(lowOf(index), highOf(index))),
-      ...when(local(inGroup), setLocal(key, call(functions.holdsGroup, local(index), local(owner), local(cell)))),
+      ...isBlocks,
       ...when(
         local(key),
         when(equal32(exchange32({ address: local(cell), offset: 4 }, local(meta), local(next)), local(meta)), [
@@ -143,32 +174,75 @@ function changeCell(change: Change, layout: IndexLayout): Code {
 }
 
 /** Gives the owner a cell of the block at `index` where it has none, and sets `isDone`. */
-const newCell = when(
-  isZero32(or32(isOwnersCell, local(isDone))),
-  setLocal(isDone, call(functions.newCell, local(index), local(entry), local(owner), local(newTouch))),
-)
+const newCell = when(isZero32(or32(isOwnersCell, local(isDone))), [
+  ...setLocal(isDone, call(functions.newCell, local(index), local(entry), local(owner), local(newTouch))),
+  ...setLocal(cell, local(isDone)),
+])
 
 /** (blocks, slot + 1, clock reading, tokens of a block) -> blocks left to others; the others are marked as done. */
 function changeCode(change: Change, layout: IndexLayout): FunctionCode {
   const entryPlace = mine(words(local(index)), entriesAt(layout.maxBlocks))
   const isKnown = signedAtLeast32(local(entry), constant(0))
+  const keep = (of: Code): Code => (change.begins ? keepCell(index, of, layout.maxBlocks) : [])
+  return overBlocks(change.exportName, [
+    ...setLocal(entry, load32(entryPlace)),
+    ...when(isKnown, [...changeCell(change, layout, byEntry(layout)), ...(change.begins ? newCell : [])]),
+    ...when(
+      local(isDone),
+      [...store32(entryPlace, constant(done)), ...keep(local(cell))],
+      [...setLocal(left, add32(local(left), constant(1))), ...keep(constant(0))],
+    ),
+  ])
+}
+
+/**
+ * The same by the cells that a dispatch kept, without a look at keys. What is left has no entry: it is to be found anew. The cells
+ * are read before the first is changed, because changes, which are atomic, wait for memory one after the other.
+ */
+function keptChangeCode(change: Change, layout: IndexLayout): FunctionCode {
+  const { maxBlocks } = layout
+  const entryPlace = mine(words(local(index)), entriesAt(maxBlocks))
+  const address = load32(mine(shiftLeft32(local(index), constant(3)), cellsAt(maxBlocks)))
+  const readAll = [
+    ...loopWhile(less32(local(index), local(blocks)), [
+      ...setLocal(next, xor32(local(next), shared(address, 4))),
+      ...increase(index, 1),
+    ]),
+    // Loads whose result is never used might be left out.
+    ...store32(mine(constant(readAt)), local(next)),
+    ...setLocal(index, constant(0)),
+  ]
   const body = [
+    ...changeCell(change, layout, byCell(layout)),
+    ...when(local(isDone), store32(entryPlace, constant(done)), [
+      ...store32(entryPlace, constant(-1)),
+      ...setLocal(left, add32(local(left), constant(1))),
+    ]),
+  ]
+  return overBlocks(`${change.exportName}Kept`, body, readAll)
+}
+
+/** A function that does the same for each block and returns what is left. */
+function overBlocks(exportName: string, each: Code, before: Code = []): FunctionCode {
+  const body = [
+    ...before,
     ...setLocal(newTouch, local(now)),
     ...loopWhile(less32(local(index), local(blocks)), [
-      ...setLocal(entry, load32(entryPlace)),
       ...setLocal(isDone, constant(0)),
-      ...when(isKnown, [...changeCell(change, layout), ...(change.begins ? newCell : [])]),
-      ...when(local(isDone), store32(entryPlace, constant(done)), setLocal(left, add32(local(left), constant(1)))),
+      ...each,
       ...increase(index, 1),
       ...setLocal(newTouch, subtract32(local(newTouch), local(step))),
     ]),
     ...local(left),
   ]
-  const locals = [index, left, entry, cell, meta, touch, next, key, isDone, inGroup, newTouch].map(() => i32)
-  return { parameters: [i32, i32, i32, i32], results: [i32], locals, body, exportName: change.exportName }
+  return { ...functionOf(4, 11, body), exportName }
 }
 
 /** Functions of the module that the index calls; no others do. */
 export function changeFunctions(layout: IndexLayout): readonly FunctionCode[] {
-  return changes.map((change) => changeCode(change, layout))
+  const later = changes.filter(({ begins }) => !begins)
+  return [
+    ...changes.map((change) => changeCode(change, layout)),
+    ...later.map((change) => keptChangeCode(change, layout)),
+  ]
 }

@@ -1,6 +1,6 @@
 /** What the functions of the prefix index in WebAssembly have in common: places in memory, hashes, keys of entries. */
 import { type BucketLayout, entriesPerBucket, mixA, mixB, mixC } from './block-table.ts'
-import { oneVersion, versionMask } from './holder-cell.ts'
+import { oneVersion, slotMask, versionMask } from './holder-cell.ts'
 import { maxSlots } from './volume-clock.ts'
 import {
   add32,
@@ -21,6 +21,7 @@ import {
   setLocal,
   shiftLeft32,
   shiftRight32,
+  store32,
   subtract32,
   xor32,
 } from './wasm-code.ts'
@@ -36,7 +37,9 @@ export const chainAt = locatedAt + 8
 /** The entries of its blocks, and the keys that new ones take the place of, 4 bytes each. */
 export const entriesAt = (maxBlocks: number): number => chainAt + 8 * maxBlocks
 export const takenAt = (maxBlocks: number): number => entriesAt(maxBlocks) + 4 * maxBlocks
-export const ownBytes = (maxBlocks: number): number => takenAt(maxBlocks) + 4 * maxBlocks
+/** The cells that the chain's blocks have at the slot of the last dispatch: address and {@link ownership}, 8 bytes each. */
+export const cellsAt = (maxBlocks: number): number => takenAt(maxBlocks) + 4 * maxBlocks
+export const ownBytes = (maxBlocks: number): number => cellsAt(maxBlocks) + 8 * maxBlocks
 
 /** Stands for the entry of a block that is done; -1 for one that there is none of. */
 export const done = -2
@@ -156,6 +159,18 @@ export function keyTest(
 
 /** The description of an empty cell: `emptiedFrom` of holder-cell.ts. */
 export const emptied = (meta: Code): Code => add32(and32(meta, constant(versionMask)), constant(oneVersion))
+
+/** Who owns a cell, and since when: what of a description stays the same until the cell has another owner. */
+export const ownership = (meta: Code): Code => and32(meta, constant(slotMask | versionMask))
+
+/** Keeps where the block at `index` is recorded: the address of a cell, or 0. */
+export function keepCell(index: number, cell: Code, maxBlocks: number): Code {
+  const place = shiftLeft32(local(index), constant(3))
+  return [
+    ...store32(mine(place, cellsAt(maxBlocks)), cell),
+    ...store32(mine(place, cellsAt(maxBlocks) + 4), ownership(shared(cell, 4))),
+  ]
+}
 
 export const notFound = constant(-1)
 

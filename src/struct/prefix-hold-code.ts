@@ -33,6 +33,7 @@ import {
   isZero32,
   local,
   or32,
+  select,
   setBits32,
   setLocal,
   shiftLeft32,
@@ -109,7 +110,7 @@ function keepUnlessTwiceCode(): FunctionCode {
 }
 
 /**
- * (index of a block, its entry, slot + 1, touch) -> 1 when the slot, which has no cell, has got one with one use:
+ * (index of a block, its entry, slot + 1, touch) -> address of the cell with one use that the slot, which had none, has got, or 0:
  * `#newCell` of holder-table.ts.
  */
 function newCellCode({ blocks, clockBase }: IndexLayout): FunctionCode {
@@ -129,7 +130,8 @@ function newCellCode({ blocks, clockBase }: IndexLayout): FunctionCode {
     ),
     ...store32({ address: local(cell) }, local(touch)),
   ]
-  const keep = finish(call(functions.keepUnlessTwice, local(index), local(entry), local(owner), local(cell)))
+  const isKept = call(functions.keepUnlessTwice, local(index), local(entry), local(owner), local(cell))
+  const keep = finish(select(local(cell), constant(0), isKept))
   const tryOwn = (number: number): Code => [
     ...setLocal(cell, add32(words(local(entry)), constant(4 * ownCellsAt + number * cellBytes))),
     ...setLocal(meta, shared(local(cell), 4)),

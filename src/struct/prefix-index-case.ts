@@ -39,6 +39,14 @@ export function matchedOf(index: PrefixIndex, chain: BlockChain, ...slots: numbe
   return slots.map((slot) => result.matched[slot] as number)
 }
 
+/** The chain just dispatched, with the cells of its blocks. */
+export function withCells(index: PrefixIndex, { hashes, blocks }: BlockChain): BlockChain {
+  const own = new Int32Array(4 * blocks)
+  own.set(hashes.subarray(0, 2 * blocks))
+  index.keepCells(own, 2 * blocks)
+  return { hashes: own, blocks, cellsAt: 2 * blocks }
+}
+
 export function serve(index: PrefixIndex, chain: BlockChain, slot: number): void {
   index.dispatch(chain, slot, matchedOf(index, chain, slot)[0] as number)
   index.confirm(chain, slot)

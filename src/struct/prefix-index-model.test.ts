@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type BlockChain, type PrefixIndex } from './prefix-index.ts'
-import { blockTokens, chainOf, indexOf, matchedOf, newMatch, slotsOf } from './prefix-index-case.ts'
+import { blockTokens, chainOf, indexOf, matchedOf, newMatch, slotsOf, withCells } from './prefix-index-case.ts'
 
 // The index as maps: no memory limit, no threads, the same rules.
 interface Holder {
@@ -127,7 +127,15 @@ const anyChain = fc
   )
   .map(([family, shared, own, tail]) => chainOf(family, shared, own, tail))
 const anyStep = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('request' as const), chain: anyChain, slot: anySlot }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('request' as const),
+      chain: anyChain,
+      slot: anySlot,
+      keepsCells: fc.boolean(),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('end' as const), how: fc.nat(3), which: fc.nat(20) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), slot: anySlot }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('advance' as const), slot: anySlot, blocks: fc.nat(30) }) },
@@ -171,7 +179,7 @@ function apply(step: Step, index: PrefixIndex, naive: NaiveIndex, running: Runni
       matchedOf(index, step.chain, ...slotNumbers)[slotNumbers.indexOf(step.slot)] as number,
     )
     naive.dispatch(step.chain, step.slot)
-    running.push(step)
+    running.push(step.keepsCells ? { ...step, chain: withCells(index, step.chain) } : step)
   } else if (step.kind === 'forget') {
     index.forget(step.slot)
     const clock = naive.clockOf(step.slot)

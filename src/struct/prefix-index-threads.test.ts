@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { type BlockChain, PrefixIndex, prefixIndexMemory, prefixIndexSlots } from './prefix-index.ts'
+import { withCells } from './prefix-index-case.ts'
 import type { SharedMemory } from './wasm-host.ts'
 
 interface Task {
@@ -54,7 +55,7 @@ function hammer({ memory, seed, rounds }: Task): void {
     const slot = draw(slots.length)
     index.match(chain, { slots, count: slots.length }, result)
     index.dispatch(chain, slot, result.matched[slot] as number)
-    running.push({ chain, slot })
+    running.push({ chain: draw(3) === 0 ? chain : withCells(index, chain), slot })
     if (running.length > 20) end()
     if (draw(50) === 0) index.forget(draw(slots.length))
     if (draw(10) === 0) index.sweep(8)

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type BlockChain, PrefixIndex, prefixIndexMemory } from './prefix-index.ts'
-import { blockTokens, chainOf, indexOf, matchedOf, newMatch, scramble, serve, slotsOf } from './prefix-index-case.ts'
+import {
+  blockTokens,
+  chainOf,
+  indexOf,
+  matchedOf,
+  newMatch,
+  scramble,
+  serve,
+  slotsOf,
+  withCells,
+} from './prefix-index-case.ts'
 
 test('matches without a gap from the first block on, for every candidate at once', () => {
   const index = indexOf(1000)
@@ -231,4 +241,25 @@ test('stays as large as it is over any number of insertions', () => {
   for (let slot = 0; slot < 8; slot++) index.advance(slot, 1e6)
   index.sweep(4000)
   assert.equal(index.countBlocks(), 0, 'nothing stays behind')
+})
+
+test('a chain that keeps its cells changes nothing of another owner: not of a slot without capacity, not after a new beginning', () => {
+  const index = indexOf(1000)
+  const chain = chainOf(1, 4, 0, 4)
+  for (const slot of [0, 1]) index.setCapacity(slot, 1e6)
+  index.dispatch(chain, 0, 0)
+  const first = withCells(index, chain)
+  index.dispatch(chain, 5, 0)
+  const nowhere = withCells(index, chain)
+  index.release(nowhere, 5)
+  matchedOf(index, chain, 0)
+  assert.equal(index.uses(3), 1, 'what slot 5 never held is not given back at slot 0')
+  index.release(first, 0)
+  for (const slot of [0, 1]) index.forget(slot)
+  index.sweep(2000)
+  index.dispatch(chain, 1, 0)
+  index.release(first, 0)
+  index.withdraw(first, 0)
+  matchedOf(index, chain, 1)
+  assert.deepEqual([index.uses(0), index.holders(0)], [1, 1])
 })

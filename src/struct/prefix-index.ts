@@ -10,7 +10,7 @@ import {
   holderTableLayouts,
   holderTableWords,
 } from './holder-table.ts'
-import { chainAt, done, entriesAt, groupMarksAt, locatedAt, marksAt, useMarksAt } from './prefix-code-parts.ts'
+import { cellsAt, chainAt, done, entriesAt, groupMarksAt, locatedAt, marksAt, useMarksAt } from './prefix-code-parts.ts'
 import { prefixIndexModule } from './prefix-index-code.ts'
 import { clockWords, maxSlots, VolumeClock } from './volume-clock.ts'
 import { instantiate, newSharedMemory, pageBytes, type SharedMemory } from './wasm-host.ts'
@@ -20,6 +20,8 @@ export interface BlockChain {
   hashes: Int32Array
   /** Blocks in `hashes`. */
   blocks: number
+  /** Where in `hashes` stands what `keepCells` wrote, two words a block, if it did. */
+  readonly cellsAt?: number
 }
 
 /** The first `count` of `slots`, each at most once. */
@@ -108,6 +110,10 @@ interface WalkExports {
   readonly confirm: ChainChange
   readonly release: ChainChange
   readonly withdraw: ChainChange
+  /** The same by the cells kept. */
+  readonly confirmKept: ChainChange
+  readonly releaseKept: ChainChange
+  readonly withdrawKept: ChainChange
 }
 
 const confirmed = (meta: number): number => meta | confirmedFlag
@@ -149,6 +155,8 @@ export class PrefixIndex {
   readonly #hashes: Int32Array
   readonly #entries: Int32Array
   readonly #located: Int32Array
+  /** The cells of the last dispatch, or of the change under way. */
+  readonly #cells: Int32Array
 
   /**
    * By slot + 1, as cells have it: the marks of the match under way. A candidate that holds the first n blocks has
@@ -184,6 +192,7 @@ export class PrefixIndex {
     this.#located = new Int32Array(own, locatedAt, 1)
     this.#hashes = new Int32Array(own, chainAt, 2 * maxBlocks)
     this.#entries = new Int32Array(own, entriesAt(maxBlocks), maxBlocks)
+    this.#cells = new Int32Array(own, cellsAt(maxBlocks), 2 * maxBlocks)
   }
 
   /** How many tokens the slot's endpoint can hold. A slot without a capacity holds nothing. */
@@ -250,7 +259,10 @@ export class PrefixIndex {
    * `match` said of the slot; the rest is new there and moves its clock.
    */
   dispatch(chain: BlockChain, slot: number, held: number): void {
-    if (this.#clock.capacity[slot] === 0) return
+    if (this.#clock.capacity[slot] === 0) {
+      this.#cells.fill(0, 0, 2 * this.#copy(chain))
+      return
+    }
     const blocks = this.#locateRest(chain)
     const newBlocks = blocks - held
     const overtaken = this.#overtakenBy(Math.min(held, blocks), slot)
@@ -271,29 +283,28 @@ export class PrefixIndex {
     this.#sweepAfter(newBlocks)
   }
 
+  /**
+   * Right after `dispatch`: writes where the blocks of the chain are recorded into `hashes` from `cellsAt` on. Whoever has the chain
+   * with it spares the index the search, when the first token comes and in the end.
+   */
+  keepCells(hashes: Int32Array, cellsAt: number): void {
+    const words = 2 * this.#blocks
+    if (words > 2 * copyByLoop) hashes.set(this.#cells.subarray(0, words), cellsAt)
+    else for (let i = 0; i < words; i++) hashes[cellsAt + i] = this.#cells[i] as number
+  }
+
   /** The first token came: the slot does hold the blocks, whatever becomes of other requests. */
   confirm(chain: BlockChain, slot: number): void {
-    const blocks = this.#locateAll(chain)
-    const left = this.#walk.confirm(blocks, slot + 1, 0, 0)
-    if (left > 0) this.#changeRest(blocks, slot, confirmed)
+    const { confirm, confirmKept } = this.#walk
+    const left = this.#change(chain, slot, { kept: confirmKept, found: confirm })
+    if (left > 0) this.#changeRest(slot, confirmed)
   }
 
   /** The request has ended: it uses its blocks no longer, and their age starts from now. */
   release(chain: BlockChain, slot: number): void {
-    const { words } = this.#table
-    const blocks = this.#locateAll(chain)
-    const now = this.#clock.volume[slot] as number
-    const birth = this.#clock.birth[slot] as number
-    const left = this.#walk.release(blocks, slot + 1, now, this.#blockTokens)
-    const end = left > 0 ? blocks : 0
-    for (let i = 0; i < end; i++) {
-      const entry = this.#keyAt(i)
-      const cell = entry === done ? -1 : this.#table.change(entry, this.#key, slot, released)
-      if (cell < 0) continue
-      const before = words[cell] as number
-      const touch = (now - i * this.#blockTokens) | 0
-      if (((before - birth) | 0) >= 0 && ((touch - before) | 0) > 0) words[cell] = touch
-    }
+    const { release, releaseKept } = this.#walk
+    const left = this.#change(chain, slot, { kept: releaseKept, found: release })
+    if (left > 0) this.#changeRest(slot, released, true)
   }
 
   /**
@@ -301,9 +312,9 @@ export class PrefixIndex {
    * none has confirmed are held no longer.
    */
   withdraw(chain: BlockChain, slot: number): void {
-    const blocks = this.#locateAll(chain)
-    const left = this.#walk.withdraw(blocks, slot + 1, 0, 0)
-    if (left > 0) this.#changeRest(blocks, slot, withdrawn)
+    const { withdraw, withdrawKept } = this.#walk
+    const left = this.#change(chain, slot, { kept: withdrawKept, found: withdraw })
+    if (left > 0) this.#changeRest(slot, withdrawn)
   }
 
   /** The endpoint says that it holds a block: it does until it says otherwise. False when there was no room. */
@@ -358,11 +369,30 @@ export class PrefixIndex {
     return entry >= 0 && this.#table.hold(entry, this.#key, this.#holding)
   }
 
-  /** Changes the cells of those of the first `blocks` blocks that are not done. */
-  #changeRest(blocks: number, slot: number, change: (meta: number) => number): void {
-    for (let i = 0; i < blocks; i++) {
-      const entry = this.#keyAt(i)
-      if (entry !== done) this.#table.change(entry, this.#key, slot, change)
+  /** Makes the usual changes, by the cells kept if the chain has them, and gives how many blocks are left. */
+  #change(chain: BlockChain, slot: number, by: { readonly kept: ChainChange; readonly found: ChainChange }): number {
+    const now = this.#clock.volume[slot] as number
+    const { hashes, cellsAt } = chain
+    if (cellsAt === undefined) return by.found(this.#locateAll(chain), slot + 1, now, this.#blockTokens)
+    const blocks = this.#copy(chain)
+    if (blocks > copyByLoop) this.#cells.set(hashes.subarray(cellsAt, cellsAt + 2 * blocks))
+    else for (let i = 0; i < 2 * blocks; i++) this.#cells[i] = hashes[cellsAt + i] as number
+    return by.kept(blocks, slot + 1, now, this.#blockTokens)
+  }
+
+  /** Changes the cells of those blocks of the chain copied last that are not done, and moves their touch on if `touches`. */
+  #changeRest(slot: number, change: (meta: number) => number, touches = false): void {
+    const { blocks: table, words } = this.#table
+    const now = this.#clock.volume[slot] as number
+    const birth = this.#clock.birth[slot] as number
+    for (let i = 0; i < this.#blocks; i++) {
+      if (this.#keyAt(i) === done) continue
+      const { low, high } = this.#key
+      const cell = this.#table.change(table.find(low, high), this.#key, slot, change)
+      if (cell < 0 || !touches) continue
+      const before = words[cell] as number
+      const touch = (now - i * this.#blockTokens) | 0
+      if (((before - birth) | 0) >= 0 && ((touch - before) | 0) > 0) words[cell] = touch
     }
   }
 

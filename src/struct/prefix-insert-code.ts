@@ -17,6 +17,7 @@ import {
   highOf,
   type IndexLayout,
   increase,
+  keepCell,
   keyOf,
   lowOf,
   mine,
@@ -114,7 +115,8 @@ function publish({ layout: { blocks: table }, entryPlace, takenPlace, wayFor }: 
 }
 
 /** Gives way when another thread has made an entry for the same block. */
-function giveWay({ layout: { blocks: table }, entryPlace }: Places): Code {
+function giveWay({ layout, entryPlace }: Places): Code {
+  const table = layout.blocks
   return [
     ...setLocal(at, addressOf(local(place))),
     ...setLocal(key, keyOf(lowOf(index))),
@@ -123,7 +125,13 @@ function giveWay({ layout: { blocks: table }, entryPlace }: Places): Code {
     ...when(
       twins({ first, second, at, key, high }),
       [...drop(exchange32({ address: local(at) }, local(key), constant(0))), ...store32(entryPlace, constant(-1))],
-      [...store32(entryPlace, constant(done)), ...increase(inserted, 1)],
+      [
+        ...store32(entryPlace, constant(done)),
+        ...setLocal(entry, entryOf(local(at), table)),
+        ...setLocal(read, add32(words(local(entry)), constant(4 * ownCellsAt))),
+        ...keepCell(index, local(read), layout.maxBlocks),
+        ...increase(inserted, 1),
+      ],
     ),
   ]
 }

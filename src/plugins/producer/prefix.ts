@@ -71,12 +71,13 @@ export class PrefixProducer implements Producer {
     // What requests in flight use may be there only for them, and go when none of them is answered.
     const isSure = held === blocks && this.#match.inUse[slot] === 0
     this.#index.dispatch(this.#chain, slot, held)
-    const own = this.#pool.take(2 * blocks)
+    const own = this.#pool.take(4 * blocks)
     own.set(hashes.subarray(0, 2 * blocks))
+    this.#index.keepCells(own, 2 * blocks)
     return new PrefixPlacement({
       index: this.#index,
       pool: this.#pool,
-      chain: { hashes: own, blocks },
+      chain: { hashes: own, blocks, cellsAt: 2 * blocks },
       slot,
       isSure,
     })

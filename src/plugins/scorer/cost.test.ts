@@ -210,3 +210,12 @@ describe('the cost of an endpoint', () => {
     assert.equal(preferred(), false)
   })
 })
+
+test('waiting for a sequence slot counts like waiting in the queue: short prompts once filled fast engines to the last slot', () => {
+  const rows = [
+    { inFlight: 130, contextTokens: 500_000 },
+    { inFlight: 245, contextTokens: 60_000 },
+  ]
+  const [slow = 0, full = 0] = scoresOf({ rows, promptTokens: 100 })
+  assert.ok(slow > full, `${slow} and ${full}`)
+})

@@ -140,9 +140,11 @@ class CostScorer implements Scorer {
     const stepS = this.#speeds.stepS(slot, loads.tpotMs[slot]!, contextTokens)
     const { waiting, decoding: decodingWeight } = this.#preferences
     const answerS = outputTokens * stepS
-    this.#blocked = Math.max(0, inFlight + 1 - c.fullSlots * sequences)
+    this.#blocked = 0
     this.#measureRoom(slot, loads, inFlight)
-    const blockedS = (this.#blocked * answerS) / Math.max(1, decoding)
+    // Whoever waits for a sequence slot waits before the first token, as in the queue; the time for memory is a guess on the safe side.
+    const forSlots = waiting * Math.max(0, inFlight + 1 - c.fullSlots * sequences)
+    const blockedS = (Math.max(this.#blocked, forSlots) * answerS) / Math.max(1, decoding)
     const share = this.#copyShare(slot)
     return (
       Math.max(waiting * queueS, blockedS) +
