@@ -91,8 +91,9 @@ function functionShares(profiles: readonly CpuProfile[], { fromUs, toUs }: Windo
 function describe(functionName: string, url: string, lineNumber: number): Omit<Share, 'us'> {
   const name = functionName === '' ? '(anonymous)' : functionName
   if (url === '') return { name, place: 'native', folder: name.startsWith('(') ? name : 'Node, native functions' }
-  if (url.startsWith('node:') || url.startsWith('wasm:'))
-    return { name, place: `${url}:${lineNumber + 1}`, folder: 'Node, JavaScript part' }
+  const place = `${url}:${lineNumber + 1}`
+  if (url.startsWith('node:')) return { name, place, folder: 'Node, JavaScript part' }
+  if (url.startsWith('wasm:')) return { name, place, folder: 'WebAssembly: prompt hashes, prefix index' }
   const path = url.replace('file://', '').replace(root, '')
   const [top = '', folder = ''] = path.split('/')
   return { name, place: `${path}:${lineNumber + 1}`, folder: top === 'src' ? `src/${folder}` : `${top}/${folder}` }

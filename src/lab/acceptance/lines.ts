@@ -56,11 +56,12 @@ function verdict(values: readonly number[], isMet: boolean, reached: string): Ve
 function regretLine(
   test: string,
   time: Time,
-  bars: { readonly mean: number; readonly worst?: number },
+  bars: { readonly mean: number; readonly worst?: number; readonly why?: string },
 ): AcceptanceLine {
-  const { mean, worst } = bars
+  const { mean, worst, why } = bars
   return {
     test,
+    ...(why === undefined ? {} : { why }),
     bar: worst === undefined ? `≤ ${mean.toFixed(2)}` : `≤ ${mean.toFixed(2)}, worst ≤ ${worst.toFixed(2)}`,
     judge({ results, counted, reference, policies }) {
       const all = results.regret(counted, judged, { others: policies, time })
@@ -152,12 +153,28 @@ function againstPeers({ results, counted, policies, peers }: Report): Verdict {
   )
 }
 
+const drainedLadder =
+  'The ladder at 40 to 60 requests/s: p90 is 0.12 s as with the best, but on two of five seeds one to four requests in a hundred ' +
+  'wait 24 to 40 s for the KV memory of an engine that is full.'
+
+const chaos =
+  'One recording at the edge of what the fleet bears, the same for every seed: there the answer time moves by up to 8 % with ' +
+  'any small change.'
+
 /** The lines, in the order of the reference. `why` is what is known of a line that is missed. */
 export const acceptanceLines: readonly AcceptanceLine[] = [
   regretLine('e2e regret', 'e2eMeanMs', { mean: 1.05, worst: 1.1 }),
   regretLine('TTFT mean regret, least that is wanted', 'ttftMeanMs', { mean: 1.15 }),
-  regretLine('TTFT mean regret', 'ttftMeanMs', { mean: 1.1, worst: 1.3 }),
-  regretLine('TTFT p99 regret', 'ttftP99Ms', { mean: 1.4, worst: 3 }),
+  regretLine('TTFT mean regret', 'ttftMeanMs', {
+    mean: 1.1,
+    worst: 1.3,
+    why: `${drainedLadder} Without that column the mean is 1.09.`,
+  }),
+  regretLine('TTFT p99 regret', 'ttftP99Ms', {
+    mean: 1.4,
+    worst: 3,
+    why: `The mean is met, the worst is not. ${drainedLadder} Without that column the mean is 1.22.`,
+  }),
   {
     test: 'better than every peer in the geometric mean of e2e, TTFT mean and TTFT p99 (regrets)',
     bar: 'less than all',
@@ -166,6 +183,7 @@ export const acceptanceLines: readonly AcceptanceLine[] = [
   {
     test: 'e2e as a part of the pooled cache, on every column but fan-out',
     bar: '≥ 95 %',
+    why: 'Met on every column of the reference. Where contexts grow for an hour, or half of the engines are slow, or cold, one cache for all engines has what no placement has: no arm reaches the bar there.',
     judge(report) {
       const { share, text } = leastShare(report, report.counted)
       const theirs = leastShare(report, report.reference)
@@ -227,6 +245,7 @@ export const acceptanceLines: readonly AcceptanceLine[] = [
   {
     test: 'pages that are up to 5 s old: e2e over fresh ones',
     bar: '≤ 1.02',
+    why: `Met on zipf (1.003) and chat (1.007). ${chaos}`,
     judge({ results }) {
       const pairs = staleColumns.map(([stale, fresh]) => {
         const of = (column: string): number => results.mean(column, judged, 'e2eMeanMs')
@@ -239,6 +258,7 @@ export const acceptanceLines: readonly AcceptanceLine[] = [
   {
     test: 'half of the fleet twice as slow: inside the objective, against the best peer or blind arm: zipf; mooncake',
     bar: 'mooncake ≥ best + 5 points',
+    why: 'Better than the best peer by 2.4 points, not by 5; which requests are outside was not looked into.',
     judge(report) {
       const { results } = report
       const [zipf, mooncake] = (['mixed-fleet 36', 'mixed-mooncake 3'] as const).map((column) => {
@@ -253,6 +273,7 @@ export const acceptanceLines: readonly AcceptanceLine[] = [
   {
     test: 'constants doubled or halved: e2e',
     bar: '≤ 1.03',
+    why: `On the seven other columns at most 1.009. ${chaos}`,
     judge({ results }) {
       const pairs = scaledArms.flatMap((arm) =>
         constantsColumns.map((column) => {
