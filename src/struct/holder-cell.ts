@@ -83,3 +83,12 @@ export function sweepCell(words: Int32Array, cell: number, clock: VolumeClock): 
   }
   Atomics.compareExchange(words, cell + 1, meta, emptiedFrom(meta))
 }
+
+/** What a description becomes when a request is answered, ends, or fails before its first token. */
+export const confirmed = (meta: number): number => meta | confirmedFlag
+export const released = (meta: number): number => ((meta & useMask) === 0 ? meta : meta - oneUse)
+
+export function withdrawn(meta: number): number {
+  const next = released(meta)
+  return (next & (useMask | confirmedFlag | exactFlag)) === 0 ? emptiedFrom(next) : next
+}

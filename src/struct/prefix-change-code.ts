@@ -6,7 +6,6 @@ import { confirmedFlag, exactFlag, oneUse, slotMask, useMask } from './holder-ce
 import { ownCellsAt } from './holder-table.ts'
 import {
   all,
-  cellsAt,
   clockOf,
   constant,
   done,
@@ -17,6 +16,7 @@ import {
   type IndexLayout,
   increase,
   keepCell,
+  keptCellsAt,
   keyTest,
   lowOf,
   mine,
@@ -133,9 +133,9 @@ function byEntry({ blocks: table }: IndexLayout): Access {
 /** By what the dispatch kept. */
 function byCell({ maxBlocks }: IndexLayout): Access {
   const place = shiftLeft32(local(index), constant(3))
-  const kept = load32(mine(place, cellsAt(maxBlocks) + 4))
+  const kept = load32(mine(place, keptCellsAt(maxBlocks) + 4))
   return {
-    find: [...setLocal(cell, load32(mine(place, cellsAt(maxBlocks)))), ...setLocal(meta, shared(local(cell), 4))],
+    find: [...setLocal(cell, load32(mine(place, keptCellsAt(maxBlocks)))), ...setLocal(meta, shared(local(cell), 4))],
     isBlocks: setLocal(key, and32(isNot0(local(cell)), equal32(ownership(local(meta)), kept))),
   }
 }
@@ -202,7 +202,7 @@ function changeCode(change: Change, layout: IndexLayout): FunctionCode {
 function keptChangeCode(change: Change, layout: IndexLayout): FunctionCode {
   const { maxBlocks } = layout
   const entryPlace = mine(words(local(index)), entriesAt(maxBlocks))
-  const address = load32(mine(shiftLeft32(local(index), constant(3)), cellsAt(maxBlocks)))
+  const address = load32(mine(shiftLeft32(local(index), constant(3)), keptCellsAt(maxBlocks)))
   const readAll = [
     ...loopWhile(less32(local(index), local(blocks)), [
       ...setLocal(next, xor32(local(next), shared(address, 4))),

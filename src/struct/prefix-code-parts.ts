@@ -38,8 +38,8 @@ export const chainAt = locatedAt + 8
 export const entriesAt = (maxBlocks: number): number => chainAt + 8 * maxBlocks
 export const takenAt = (maxBlocks: number): number => entriesAt(maxBlocks) + 4 * maxBlocks
 /** The cells that the chain's blocks have at the slot of the last dispatch: address and {@link ownership}, 8 bytes each. */
-export const cellsAt = (maxBlocks: number): number => takenAt(maxBlocks) + 4 * maxBlocks
-export const ownBytes = (maxBlocks: number): number => cellsAt(maxBlocks) + 8 * maxBlocks
+export const keptCellsAt = (maxBlocks: number): number => takenAt(maxBlocks) + 4 * maxBlocks
+export const ownBytes = (maxBlocks: number): number => keptCellsAt(maxBlocks) + 8 * maxBlocks
 
 /** Stands for the entry of a block that is done; -1 for one that there is none of. */
 export const done = -2
@@ -167,8 +167,8 @@ export const ownership = (meta: Code): Code => and32(meta, constant(slotMask | v
 export function keepCell(index: number, cell: Code, maxBlocks: number): Code {
   const place = shiftLeft32(local(index), constant(3))
   return [
-    ...store32(mine(place, cellsAt(maxBlocks)), cell),
-    ...store32(mine(place, cellsAt(maxBlocks) + 4), ownership(shared(cell, 4))),
+    ...store32(mine(place, keptCellsAt(maxBlocks)), cell),
+    ...store32(mine(place, keptCellsAt(maxBlocks) + 4), ownership(shared(cell, 4))),
   ]
 }
 

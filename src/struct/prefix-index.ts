@@ -1,5 +1,5 @@
 import { entriesPerBucket, roundBuckets } from './block-table.ts'
-import { confirmedFlag, emptiedFrom, exactFlag, oneUse, slotMask, useMask } from './holder-cell.ts'
+import { confirmed, confirmedFlag, emptiedFrom, exactFlag, released, slotMask, withdrawn } from './holder-cell.ts'
 import {
   type BlockKey,
   type Demand,
@@ -10,8 +10,17 @@ import {
   holderTableLayouts,
   holderTableWords,
 } from './holder-table.ts'
-import { cellsAt, chainAt, done, entriesAt, groupMarksAt, locatedAt, marksAt, useMarksAt } from './prefix-code-parts.ts'
-import { prefixIndexModule } from './prefix-index-code.ts'
+import {
+  chainAt,
+  done,
+  entriesAt,
+  groupMarksAt,
+  keptCellsAt,
+  locatedAt,
+  marksAt,
+  useMarksAt,
+} from './prefix-code-parts.ts'
+import { type ChainChange, type IndexExports, prefixIndexModule } from './prefix-index-code.ts'
 import { clockWords, maxSlots, VolumeClock } from './volume-clock.ts'
 import { instantiate, newSharedMemory, pageBytes, type SharedMemory } from './wasm-host.ts'
 
@@ -95,35 +104,6 @@ export function prefixIndexMemory(options: PrefixIndexOptions): SharedMemory {
   return memory
 }
 
-/** Changes what is usual and marks it as done; gives the number of blocks that are left. */
-type ChainChange = (blocks: number, owner: number, now: number, blockTokens: number) => number
-
-/** What prefix-index-code.ts exports. */
-interface WalkExports {
-  readonly memory: { readonly buffer: ArrayBuffer }
-  readonly walk: (blocks: number, mark: number) => number
-  readonly seek: (blocks: number, mark: number) => number
-  readonly locate: (from: number, to: number) => void
-  readonly dispatch: ChainChange
-  /** Gives the number of blocks that it did. */
-  readonly insert: ChainChange
-  readonly confirm: ChainChange
-  readonly release: ChainChange
-  readonly withdraw: ChainChange
-  /** The same by the cells kept. */
-  readonly confirmKept: ChainChange
-  readonly releaseKept: ChainChange
-  readonly withdrawKept: ChainChange
-}
-
-const confirmed = (meta: number): number => meta | confirmedFlag
-const released = (meta: number): number => ((meta & useMask) === 0 ? meta : meta - oneUse)
-
-function withdrawn(meta: number): number {
-  const next = released(meta)
-  return (next & (useMask | confirmedFlag | exactFlag)) === 0 ? emptiedFrom(next) : next
-}
-
 /**
  * Which endpoint (slot) holds which blocks of prompts, as far as what was sent there and what engines report tells:
  * one table for all endpoints over shared memory, used by several threads at once without locks
@@ -147,7 +127,7 @@ export class PrefixIndex {
   readonly #table: HolderTable
   readonly #blockTokens: number
 
-  readonly #walk: WalkExports
+  readonly #walk: IndexExports
   readonly #maxChainBlocks: number
 
   /** The chain that was copied for `#walk` last, its hashes, and its entries as far as `#located[0]` blocks. */
@@ -184,7 +164,7 @@ export class PrefixIndex {
     const maxBlocks = this.#maxChainBlocks
     const sharedPages = memory.buffer.byteLength / pageBytes
     const code = prefixIndexModule({ ...layouts, clockBase: headerWords, sharedPages, maxBlocks })
-    this.#walk = instantiate(code, memory) as WalkExports
+    this.#walk = instantiate(code, memory) as IndexExports
     const own = this.#walk.memory.buffer
     this.#marks = new Int32Array(own, marksAt, slotMask + 1)
     this.#useMarks = new Int32Array(own, useMarksAt, slotMask + 1)
@@ -192,7 +172,7 @@ export class PrefixIndex {
     this.#located = new Int32Array(own, locatedAt, 1)
     this.#hashes = new Int32Array(own, chainAt, 2 * maxBlocks)
     this.#entries = new Int32Array(own, entriesAt(maxBlocks), maxBlocks)
-    this.#cells = new Int32Array(own, cellsAt(maxBlocks), 2 * maxBlocks)
+    this.#cells = new Int32Array(own, keptCellsAt(maxBlocks), 2 * maxBlocks)
   }
 
   /** How many tokens the slot's endpoint can hold. A slot without a capacity holds nothing. */
